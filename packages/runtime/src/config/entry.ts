@@ -1,0 +1,91 @@
+// What a configuration file says, once it is known to be right. Durations are milliseconds, sizes are bytes.
+
+import type { CallbackName, FailurePolicy } from '@bulkhead/sdk/contract';
+
+export interface RuntimeConfig {
+  readonly containment: 'process' | 'thread' | undefined;
+  readonly fanOut: FanOut;
+  readonly fanOuts: Readonly<Partial<Record<CallbackName, FanOut>>>;
+  /** An absolute path, or `undefined` for `module-data` beside the file. */
+  readonly storage: string | undefined;
+  readonly modules: readonly ModuleEntry[];
+}
+
+export type FanOut = 'parallel' | 'sequential';
+
+export interface ModuleEntry {
+  readonly id: string;
+  /** As written: `package.Export`, `package#Export`, `./path.ts#Export`. */
+  readonly specifier: string;
+  /** The folder that the specifier is relative to. */
+  readonly baseDir: string;
+  /** The module's own: plain data, a fresh copy. */
+  readonly config: unknown;
+  readonly timeout: number | undefined;
+  readonly timeouts: Readonly<Partial<Record<CallbackName, number>>>;
+  readonly setupTimeout: number;
+  readonly onFailure: FailurePolicy | undefined;
+  readonly onFailures: Readonly<Partial<Record<CallbackName, FailurePolicy>>>;
+  readonly required: boolean;
+  readonly mode: 'enforce' | 'observe';
+  readonly isolation: 'compartment' | 'thread';
+  readonly hull: 'shared' | 'own';
+  readonly limits: Limits;
+  readonly breaker: { readonly failures: number; readonly window: number };
+  readonly permissions: Grants;
+  /** Turns a path from the entry's root, such as `['config', 'words', 0]`, into its place in the file. */
+  readonly locate: Locate;
+}
+
+export interface Limits {
+  readonly memory: number;
+  /** `undefined`: the row's own limit, or 128 KiB. */
+  readonly result: number | undefined;
+  readonly callsInFlight: number;
+  readonly storage: number;
+}
+
+/** What the admin grants, by permission group. */
+export interface Grants {
+  readonly network: readonly string[];
+  readonly users: readonly string[];
+  readonly rooms: readonly string[];
+  readonly web: readonly string[];
+}
+
+export type Path = readonly (string | number)[];
+export type Locate = (path: Path) => Place | undefined;
+
+/** A place in a configuration file; line and column count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** The offending line with its number, and a line with a caret under it. */
+  readonly frame: string;
+}
+
+/** One thing that is wrong with a configuration, or with a module that it names. */
+export interface Problem {
+  readonly code: ProblemCode;
+  readonly message: string;
+  /** The entry's id, or its specifier where the id is not known. */
+  readonly module: string | undefined;
+  readonly place: Place | undefined;
+  readonly hint: string | undefined;
+}
+
+export type ProblemCode =
+  | 'YamlSyntax'
+  | 'DuplicateKey'
+  | 'DuplicateId'
+  | 'UnknownKey'
+  | 'InvalidValue'
+  | 'NotYet'
+  | 'ModuleNotFound'
+  | 'ExportNotFound'
+  | 'BundleFailed'
+  | 'NodeImport'
+  | 'ConfigRejected'
+  | 'SetupFailed'
+  | 'SetupTimedOut';

@@ -1,0 +1,71 @@
+// The facade that embedders hold: one typed method per row of the table, `fetch` for web resources, and the lifecycle.
+
+import type { CallbackArgs, CallbackName, CallbackNameOf, Category, FailureKind, Outcome } from '@bulkhead/sdk/contract';
+
+/** What a call may carry besides the callback's arguments. */
+export interface CallOptions {
+  /** Gives the call up: outcomes settle by failure policy with `stopped`. */
+  readonly signal?: AbortSignal;
+  /** Where the event came from; modules see it as `context.origin`. */
+  readonly origin?: 'client' | 'federation';
+  /** The version of the event's room; modules see it as `context.roomVersion`. */
+  readonly roomVersion?: string;
+}
+
+export type CategoryMethods<C extends Category> = {
+  readonly [K in CallbackNameOf<C>]: (
+    ...args: [...CallbackArgs<K>, options?: CallOptions]
+  ) => Promise<Outcome<K>>;
+};
+
+export interface Modules extends CallbackMethods {
+  /** Whether a module registered the callback. With nobody, a call costs nothing. */
+  has(callback: CallbackName): boolean;
+  /** Answers a request to a module's web resource; `undefined` when the path is nobody's. */
+  fetch(request: Request): Promise<Response | undefined>;
+  status(): readonly ModuleStatus[];
+  /** Gives the module a new life, and another chance if it was parked. */
+  restart(id: string): Promise<void>;
+  /** Takes a new configuration: starts, stops, restarts what changed. A faulty one changes nothing. */
+  reload(config?: unknown): Promise<void>;
+  /** Stops taking calls, waits for those under way (5 s unless told otherwise), ends every cell and hull. */
+  close(options?: { readonly drainMs?: number }): Promise<void>;
+  on<E extends keyof ModuleEvents>(event: E, listener: (data: ModuleEvents[E]) => void): () => void;
+}
+
+export type CallbackMethods = { readonly [C in Category]: CategoryMethods<C> };
+
+export type ModuleState = 'starting' | 'running' | 'restarting' | 'parked' | 'stopped';
+
+export interface ModuleStatus {
+  readonly id: string;
+  readonly specifier: string;
+  readonly state: ModuleState;
+  readonly mode: 'enforce' | 'observe';
+  readonly callbacks: readonly CallbackName[];
+  readonly resources: readonly string[];
+  readonly permissions: {
+    readonly asked: Readonly<Record<string, readonly string[]>>;
+    readonly granted: Readonly<Record<string, readonly string[]>>;
+  };
+  /** How often the module was given a new life since the start. */
+  readonly restarts: number;
+  readonly calls: number;
+  readonly failures: Readonly<Partial<Record<FailureKind, number>>>;
+  readonly inFlight: number;
+  /** Milliseconds that loading, parseConfig and set-up took together in the present life. */
+  readonly startMs: number;
+  /** Of the cell, in bytes, as far as it is known. */
+  readonly memory: number | undefined;
+  /** The process that the module's cell lives in; absent with `containment: thread`. */
+  readonly hullPid: number | undefined;
+}
+
+export interface ModuleEvents {
+  /** A cell changed its state. */
+  cell: { readonly module: string; readonly state: ModuleState; readonly cause: string };
+  /** A hull ended; `modules` are the culprit, or the suspects. */
+  hull: { readonly pid: number; readonly cause: string; readonly modules: readonly string[]; readonly known: boolean };
+  /** A call was decided, or failed. */
+  call: { readonly module: string; readonly callback: CallbackName; readonly result: 'allow' | 'reject' | FailureKind; readonly durationMs: number };
+}

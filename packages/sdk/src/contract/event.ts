@@ -1,0 +1,93 @@
+// Matrix events: the data as it crosses, and the object with helpers that a module is given.
+
+import * as v from 'valibot';
+import { EventId, RoomId, UserId } from './ids.js';
+
+const Json = v.record(v.string(), v.unknown());
+
+/** An event's data under its wire names (Matrix specification, "Events"). */
+export const EventData = v.looseObject({
+  type: v.pipe(v.string(), v.maxBytes(255)),
+  room_id: RoomId,
+  sender: UserId,
+  content: Json,
+  state_key: v.optional(v.pipe(v.string(), v.maxBytes(255))),
+  event_id: v.optional(EventId),
+  origin_server_ts: v.pipe(v.number(), v.safeInteger()),
+  unsigned: v.optional(Json),
+  redacts: v.optional(EventId),
+});
+
+export interface EventData {
+  readonly type: string;
+  readonly room_id: string;
+  readonly sender: string;
+  readonly content: Readonly<Record<string, unknown>>;
+  readonly state_key?: string | undefined;
+  readonly event_id?: string | undefined;
+  readonly origin_server_ts: number;
+  readonly unsigned?: Readonly<Record<string, unknown>> | undefined;
+  readonly redacts?: string | undefined;
+  readonly [field: string]: unknown;
+}
+
+/** A copy of an event that is the module's own to change and to return as a replacement. */
+export interface EventDict {
+  type: string;
+  room_id: string;
+  sender: string;
+  content: Record<string, unknown>;
+  state_key?: string | undefined;
+  origin_server_ts: number;
+  [field: string]: unknown;
+}
+
+/** What a module sees of an event: its data, and three helpers. */
+export interface MatrixEvent extends EventData {
+  /** Whether the event carries a `state_key`. */
+  isState(): boolean;
+  /** `content.membership` of an `m.room.member` event, else `undefined`. */
+  readonly membership: string | undefined;
+  /** A deep copy of the data, to change and return from checkEventAllowed. */
+  getDict(): EventDict;
+}
+
+/** The state of a room before an event. Nothing is copied into the cell until it is asked for. */
+export interface StateMap {
+  /** The state event of that type and state key (default: the empty one), or `undefined`. */
+  get(type: string, stateKey?: string): Promise<MatrixEvent | undefined>;
+  /** All state events of a type. */
+  list(type: string): Promise<readonly MatrixEvent[]>;
+  /** Every state event, fetched page by page. */
+  entries(): AsyncIterable<MatrixEvent>;
+}
+
+/** What an embedder hands over instead of a copy of a room's state, pinned to the state before the event. */
+export interface StateLookup {
+  get(type: string, stateKey: string): EventData | undefined | Promise<EventData | undefined>;
+  list(type: string): readonly EventData[] | Promise<readonly EventData[]>;
+  entries(): Iterable<EventData> | AsyncIterable<EventData>;
+}
+
+const method = (name: string) =>
+  v.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', `expected a method ${name}`);
+
+export const StateLookup = v.looseObject({ get: method('get'), list: method('list'), entries: method('entries') });
+
+/** Makes the object that a module is given out of an event's data, which it takes as its own. */
+export function createMatrixEvent(data: EventData): MatrixEvent {
+  return Object.assign(Object.create(eventHelpers) as MatrixEvent, data);
+}
+
+const eventHelpers = {
+  isState(this: EventData) {
+    return this.state_key !== undefined;
+  },
+  get membership(): string | undefined {
+    const { type, content } = this as unknown as EventData;
+    return type === 'm.room.member' && typeof content.membership === 'string' ? content.membership : undefined;
+  },
+  getDict(this: EventData) {
+    return JSON.parse(JSON.stringify(this)) as EventDict;
+  },
+};

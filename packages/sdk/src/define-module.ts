@@ -1,0 +1,78 @@
+// The two forms in which authors write a module. The runtime knows one: a class with `parseConfig`.
+
+import * as v from 'valibot';
+import { type Callback, type CallbackName, callbacks } from './contract/callbacks.js';
+import { ConfigError } from './contract/errors.js';
+import type { ModuleApi } from './contract/module-api.js';
+import type { Awaitable, Category } from './contract/row.js';
+
+/** The permissions that a module asks for, as the admin writes them. The admin grants. */
+export type RequestedPermissions = Readonly<Record<string, readonly string[]>>;
+
+/** A module as the runtime sees it; a class in the shape of Synapse's fits. */
+export interface ModuleClass<Config = unknown> {
+  new (config: Config, api: ModuleApi): object;
+  /** Turns the entry's `config` into what the constructor gets. May throw ConfigError; may be asynchronous. */
+  parseConfig?(config: unknown): Awaitable<Config>;
+  readonly permissions?: RequestedPermissions;
+}
+
+export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsync> {
+  readonly name: string;
+  /** Validates `config`; its output is what `setup` gets. */
+  readonly config: S;
+  readonly permissions?: RequestedPermissions;
+  /** Returns the callbacks to register. Registration is possible until it is done. */
+  setup(given: { readonly config: v.InferOutput<S>; readonly api: ModuleApi }): Awaitable<ModuleCallbacks | void>;
+}
+
+/** Callbacks of any category. */
+export type ModuleCallbacks = { readonly [K in CallbackName]?: Callback<K> };
+
+/**
+ * Defines a module by its schema and a set-up function.
+ * @returns a class as the runtime expects it, to be exported
+ */
+export function defineModule<const S extends v.GenericSchema | v.GenericSchemaAsync>(
+  definition: ModuleDefinition<S>,
+): ModuleClass<v.InferOutput<S>> {
+  const DefinedModule = class {
+    static readonly permissions = definition.permissions ?? {};
+
+    static async parseConfig(config: unknown): Promise<v.InferOutput<S>> {
+      const result = await v.safeParseAsync(definition.config, config);
+      if (result.success) return result.output;
+      const [issue] = result.issues;
+      throw new ConfigError(
+        issue.message,
+        (issue.path ?? []).map((item) => item.key as string | number),
+      );
+    }
+
+    /** Awaited by the runtime before registration closes. */
+    readonly ready: Promise<void>;
+
+    constructor(config: v.InferOutput<S>, api: ModuleApi) {
+      this.ready = Promise.resolve(definition.setup({ config, api })).then((registered) => {
+        if (registered) registerCallbacks(api, registered);
+      });
+    }
+  };
+  return Object.defineProperty(DefinedModule, 'name', { value: definition.name });
+}
+
+function registerCallbacks(api: ModuleApi, registered: ModuleCallbacks): void {
+  const byCategory: { [C in Category]?: Record<string, unknown> } = {};
+  for (const [name, callback] of Object.entries(registered)) {
+    // An unknown name goes to some registration all the same: that is where it is refused, with a suggestion.
+    const category = (name in callbacks ? callbacks[name as CallbackName].category : 'spamChecker') satisfies Category;
+    byCategory[category] = { ...byCategory[category], [name]: callback };
+  }
+  if (byCategory.spamChecker) api.registerSpamCheckerCallbacks(byCategory.spamChecker);
+  if (byCategory.accountValidity) api.registerAccountValidityCallbacks(byCategory.accountValidity);
+  if (byCategory.thirdPartyRules) api.registerThirdPartyRulesCallbacks(byCategory.thirdPartyRules);
+  if (byCategory.presenceRouter)
+    api.registerPresenceRouterCallbacks(
+      byCategory.presenceRouter as Parameters<ModuleApi['registerPresenceRouterCallbacks']>[0],
+    );
+}

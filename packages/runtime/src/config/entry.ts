@@ -33,6 +33,8 @@ export interface ModuleEntry {
   readonly limits: Limits;
   readonly breaker: { readonly failures: number; readonly window: number };
   readonly permissions: Grants;
+  /** Where the entry stands, as messages name it: `modules[1]`. */
+  readonly path: string;
   /** Turns a path from the entry's root, such as `['config', 'words', 0]`, into its place in the file. */
   readonly locate: Locate;
 }
@@ -71,11 +73,18 @@ export interface Problem {
   readonly message: string;
   /** The entry's id, or its specifier where the id is not known. */
   readonly module: string | undefined;
+  /** The key that it is about, as `modules[1].config.words`; absent when it is about the whole file. */
+  readonly path?: string | undefined;
+  /** `undefined` where the configuration was not read from a file. */
   readonly place: Place | undefined;
   readonly hint: string | undefined;
 }
 
+/** What is wrong, before anybody said where. */
+export type Fault = Pick<Problem, 'code' | 'message' | 'hint'>;
+
 export type ProblemCode =
+  | 'FileNotReadable'
   | 'YamlSyntax'
   | 'DuplicateKey'
   | 'DuplicateId'

@@ -1,0 +1,163 @@
+// The schemas of the keys that are ours. Every message says what was expected and what came.
+
+import { type CallbackName, callbackNames, callbacks, camelCase, snakeCase } from '@bulkhead/sdk/contract';
+import * as v from 'valibot';
+import { encodeFault, expected, mapping } from './expected.js';
+import { formatSize, parseDuration, parseSize } from './units.js';
+
+const DAY = 86_400_000;
+const KIB = 2 ** 10;
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+/** `parse`'s result where it is within the bounds. */
+const quantity = (what: string, parse: (value: unknown) => number | undefined, least: number, most: number) =>
+  v.pipe(
+    v.unknown(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = parse(dataset.value);
+      if (parsed !== undefined && parsed >= least && parsed <= most) return parsed;
+      addIssue({ message: expected(what) });
+      return NEVER;
+    }),
+  );
+
+const duration = quantity('a duration like "250ms", at most 24h', parseDuration, 1, DAY);
+
+const size = (example: string, least: number, most: number) =>
+  quantity(`a size like "${example}", from ${formatSize(least)} to ${formatSize(most)}`, parseSize, least, most);
+
+const count = (most: number) =>
+  quantity(
+    `a whole number from 1 to ${most}`,
+    (value) => (typeof value === 'number' && Number.isInteger(value) ? value : undefined),
+    1,
+    most,
+  );
+
+const oneOf = <const O extends readonly string[]>(...options: O) =>
+  v.picklist(options, expected(options.map((option) => JSON.stringify(option)).join(' or ')));
+
+const flag = v.boolean(expected('true or false'));
+
+/** A mapping from callbacks, in snake_case, to what `schemaOf` says for each. */
+function perCallback<T>(schemaOf: (name: CallbackName) => v.GenericSchema<unknown, T>) {
+  const entries = Object.fromEntries(
+    callbackNames.map((name) => [snakeCase(name), v.optional(schemaOf(name))] as const),
+  );
+  return v.pipe(
+    mapping('from callbacks such as check_event_for_spam', entries),
+    v.transform(
+      (given): Readonly<Partial<Record<CallbackName, T>>> =>
+        Object.fromEntries(Object.entries(given).map(([name, value]) => [camelCase(name), value])),
+    ),
+  );
+}
+
+const policy = oneOf('allow', 'reject');
+
+const onFailures = perCallback((name) =>
+  callbacks[name].onFailure === 'skip'
+    ? v.never(
+        encodeFault(`${snakeCase(name)} refuses nobody, so there is no failure policy to choose`, {
+          hint: 'remove this key: a module that fails here is left out',
+        }),
+      )
+    : policy,
+);
+
+const order = oneOf('parallel', 'sequential');
+
+/** Rows in which each module gets what the one before it returned have one order only. */
+const orders = perCallback((name) =>
+  callbacks[name].join === 'firstReplacement' || callbacks[name].join === 'waterfall'
+    ? v.literal(
+        'sequential',
+        encodeFault(`${snakeCase(name)} is always sequential: each module gets what the one before it returned`, {
+          hint: 'remove this key',
+        }),
+      )
+    : order,
+);
+
+const fanOut = v.lazy((value) =>
+  typeof value === 'object' && value !== null
+    ? orders
+    : v.picklist(
+        ['parallel', 'sequential'],
+        expected('"parallel", "sequential", or a mapping from callbacks to these'),
+      ),
+);
+
+const host = v.pipe(
+  v.string(expected('a host like "api.example.com"')),
+  v.toLowerCase(),
+  v.regex(
+    /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/,
+    expected('a host like "api.example.com", or with a port', 'a host alone, without scheme, path or wildcard'),
+  ),
+);
+
+const listOf = <T>(what: string, item: v.GenericSchema<unknown, T>) => v.array(item, expected(`a list of ${what}`));
+
+/** What an entry may say, and what `module_defaults` may say for all. */
+const settings = {
+  timeout: v.optional(duration),
+  timeouts: v.optional(perCallback(() => duration)),
+  setup_timeout: v.optional(duration),
+  on_failure: v.optional(policy),
+  on_failures: v.optional(onFailures),
+  required: v.optional(flag),
+  mode: v.optional(oneOf('enforce', 'observe')),
+  isolation: v.optional(oneOf('compartment', 'thread')),
+  hull: v.optional(oneOf('shared', 'own')),
+  limits: v.optional(
+    mapping('of limits', {
+      memory: v.optional(size('64MiB', 8 * MIB, 4 * GIB)),
+      result: v.optional(size('128KiB', KIB, 16 * MIB)),
+      calls_in_flight: v.optional(count(1_000_000)),
+      storage: v.optional(size('64MiB', 0, 1024 * GIB)),
+    }),
+  ),
+  breaker: v.optional(
+    mapping('with failures and window', { failures: v.optional(count(1_000_000)), window: v.optional(duration) }),
+  ),
+  permissions: v.optional(
+    mapping('from groups to what is granted, such as "users: [read]"', {
+      network: v.optional(listOf('hosts', host)),
+      users: v.optional(listOf('permissions', oneOf('read'))),
+      rooms: v.optional(listOf('permissions', oneOf('read', 'write'))),
+      web: v.optional(listOf('permissions', oneOf('credentials', 'cookies', 'service_worker'))),
+    }),
+  ),
+  integrity: v.optional(
+    v.never(encodeFault('integrity comes with a later version', { code: 'NotYet', hint: 'remove this key' })),
+  ),
+};
+
+export const Settings = mapping('of settings', settings);
+export type Settings = v.InferOutput<typeof Settings>;
+
+const specifier = 'a module like "package.Export" or "./file.ts#Export"';
+
+export const Entry = mapping('with the key "module"', {
+  module: v.pipe(v.string(expected(specifier)), v.nonEmpty(expected(specifier))),
+  id: v.optional(
+    v.pipe(
+      v.string(expected('an id like "my-module"')),
+      v.regex(/^[a-z0-9_-]{1,64}$/, expected('an id of at most 64 small letters, digits, "_" and "-"')),
+    ),
+  ),
+  config: v.optional(v.unknown()),
+  ...settings,
+});
+export type Entry = v.InferOutput<typeof Entry>;
+
+const folder = 'a folder such as "./module-data"';
+
+export const Bulkhead = mapping('with containment, fan_out or storage', {
+  containment: v.optional(oneOf('process', 'thread')),
+  fan_out: v.optional(fanOut),
+  storage: v.optional(v.pipe(v.string(expected(folder)), v.nonEmpty(expected(folder)))),
+});
+export type Bulkhead = v.InferOutput<typeof Bulkhead>;

@@ -12,6 +12,7 @@ import {
   type Verdict,
   v,
 } from '@bulkhead/sdk';
+import { Sha256 } from './sha256.js';
 
 const Pattern = v.pipe(
   v.string(),
@@ -54,8 +55,6 @@ const Config = v.strictObject({
         ['4d5a', '7f454c46'],
       ),
       sha256: v.optional(v.array(hex(/^[0-9a-f]{64}$/, 'expected a SHA-256 sum: 64 hexadecimal digits')), []),
-      /** Larger files are not compared with `sha256`: hashing holds the whole file in memory. */
-      max_hashed_bytes: v.optional(Bytes, 8 << 20),
     }),
     {},
   ),
@@ -69,11 +68,13 @@ export class SignupAndMedia {
 
   private readonly signups: Config['signups'];
   private readonly media: Config['media'];
+  private readonly longestMagic: number;
   private readonly listedSums: ReadonlySet<string>;
 
   constructor({ signups, media }: Config, api: ModuleApi) {
     this.signups = signups;
     this.media = media;
+    this.longestMagic = Math.max(0, ...media.magic.map((magic) => magic.length));
     this.listedSums = new Set(media.sha256);
     api.registerSpamCheckerCallbacks({
       checkRegistrationForSpam: this.checkRegistrationForSpam,
@@ -95,24 +96,22 @@ export class SignupAndMedia {
   async checkMediaFileForSpam(file: MediaFile, fileInfo: FileInfo): Promise<Verdict> {
     // Made by the homeserver from a file that was checked.
     if (fileInfo.thumbnail) return allow();
-    // From the cheapest question to the dearest: the size is known, the head is one chunk, the sum takes every byte.
     if (file.size > this.media.max_bytes) return deny({ code: 'M_TOO_LARGE', reason: 'This file is too large' });
-    if (await this.hasListedMagic(file)) return deny({ reason: 'Files of this kind are not accepted' });
-    if (await this.hasListedSum(file)) return deny({ reason: 'This file is not accepted' });
-    return allow();
-  }
 
-  private async hasListedMagic(file: MediaFile): Promise<boolean> {
-    if (this.media.magic.length === 0) return false;
-    const longest = Math.max(...this.media.magic.map((magic) => magic.length / 2));
-    const head = toHex(await firstBytes(file.stream(), longest));
-    return this.media.magic.some((magic) => head.startsWith(magic));
-  }
-
-  private async hasListedSum(file: MediaFile): Promise<boolean> {
-    if (this.listedSums.size === 0 || file.size > this.media.max_hashed_bytes) return false;
-    const digest = await crypto.subtle.digest('SHA-256', await file.read());
-    return this.listedSums.has(toHex(new Uint8Array(digest)));
+    const sum = this.listedSums.size > 0 ? new Sha256() : undefined;
+    let head = '';
+    // Chunk by chunk, so that the file need not fit into memory. Leaving the loop cancels the stream: the rest never crosses.
+    for await (const chunk of file.stream()) {
+      if (head.length < this.longestMagic) {
+        head += toHex(chunk.subarray(0, (this.longestMagic - head.length) / 2));
+        if (this.media.magic.some((magic) => head.startsWith(magic))) {
+          return deny({ reason: 'Files of this kind are not accepted' });
+        }
+      }
+      sum?.update(chunk);
+      if (!sum && head.length === this.longestMagic) break;
+    }
+    return sum && this.listedSums.has(sum.digest()) ? deny({ reason: 'This file is not accepted' }) : allow();
   }
 }
 
@@ -130,18 +129,6 @@ function matches(
     ((!rule.user_agent && !rule.ip) ||
       requestInfo.some(([userAgent, ip]) => fits(rule.user_agent, userAgent) && fits(rule.ip, ip)))
   );
-}
-
-/** Reads no further than it has to: leaving the loop cancels the stream, and the rest of the file never crosses. */
-async function firstBytes(stream: ReadableStream<Uint8Array>, count: number): Promise<Uint8Array> {
-  const head = new Uint8Array(count);
-  let filled = 0;
-  for await (const chunk of stream) {
-    head.set(chunk.subarray(0, count - filled), filled);
-    filled = Math.min(count, filled + chunk.length);
-    if (filled === count) break;
-  }
-  return head.subarray(0, filled);
 }
 
 const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

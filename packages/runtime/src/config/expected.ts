@@ -29,7 +29,7 @@ export function mapping<const E extends v.ObjectEntries>(what: string, entries: 
   const known = Object.keys(entries);
   return v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(isMapping, expected(`a mapping ${what}`)),
-    v.looseObject(entries, expected(`a mapping ${what}`)),
+    v.looseObject(entries, (issue) => encodeFault(`the key ${issue.expected} is missing`)),
     v.rawCheck(({ dataset, addIssue }) => {
       const input: Readonly<Record<string, unknown>> = isMapping(dataset.value) ? dataset.value : {};
       for (const key of Object.keys(input).filter((name) => !known.includes(name))) {

@@ -172,7 +172,11 @@ function withUniqueIds(entries: readonly ModuleEntry[], problems: Problems): Mod
 /** `./modules/demo.ts#DemoModule` -> `demomodule-2` */
 function freeId(id: string, isTaken: (id: string) => boolean): string {
   const name = id.slice(Math.max(id.lastIndexOf('#'), id.lastIndexOf('.'), id.lastIndexOf('/')) + 1).toLowerCase();
-  const stem = name.replace(/[^a-z0-9_-]+/g, '-').slice(0, 56) || 'module';
+  const stem =
+    name
+      .replace(/-\d+$/, '')
+      .replace(/[^a-z0-9_-]+/g, '-')
+      .slice(0, 56) || 'module';
   let number = 2;
   while (isTaken(`${stem}-${number}`)) number++;
   return `${stem}-${number}`;

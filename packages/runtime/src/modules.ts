@@ -1,6 +1,13 @@
 // The facade that embedders hold: one typed method per row of the table, `fetch` for web resources, and the lifecycle.
 
-import type { CallbackArgs, CallbackName, CallbackNameOf, Category, FailureKind, Outcome } from '@bulkhead/sdk/contract';
+import type {
+  CallbackArgs,
+  CallbackName,
+  CallbackNameOf,
+  Category,
+  FailureKind,
+  Outcome,
+} from '@bulkhead/sdk/contract';
 
 /** What a call may carry besides the callback's arguments. */
 export interface CallOptions {
@@ -13,9 +20,7 @@ export interface CallOptions {
 }
 
 export type CategoryMethods<C extends Category> = {
-  readonly [K in CallbackNameOf<C>]: (
-    ...args: [...CallbackArgs<K>, options?: CallOptions]
-  ) => Promise<Outcome<K>>;
+  readonly [K in CallbackNameOf<C>]: (...args: [...CallbackArgs<K>, options?: CallOptions]) => Promise<Outcome<K>>;
 };
 
 export interface Modules extends CallbackMethods {
@@ -26,8 +31,12 @@ export interface Modules extends CallbackMethods {
   status(): readonly ModuleStatus[];
   /** Gives the module a new life, and another chance if it was parked. */
   restart(id: string): Promise<void>;
-  /** Takes a new configuration: starts, stops, restarts what changed. A faulty one changes nothing. */
-  reload(config?: unknown): Promise<void>;
+  /**
+   * Takes a new configuration: starts, stops, restarts what changed. A faulty one changes nothing.
+   * @param config a file's path, or parsed content; without it the file is read again
+   * @throws ConfigurationError
+   */
+  reload(config?: string | object): Promise<void>;
   /** Stops taking calls, waits for those under way (5 s unless told otherwise), ends every cell and hull. */
   close(options?: { readonly drainMs?: number }): Promise<void>;
   on<E extends keyof ModuleEvents>(event: E, listener: (data: ModuleEvents[E]) => void): () => void;
@@ -67,5 +76,10 @@ export interface ModuleEvents {
   /** A hull ended; `modules` are the culprit, or the suspects. */
   hull: { readonly pid: number; readonly cause: string; readonly modules: readonly string[]; readonly known: boolean };
   /** A call was decided, or failed. */
-  call: { readonly module: string; readonly callback: CallbackName; readonly result: 'allow' | 'reject' | FailureKind; readonly durationMs: number };
+  call: {
+    readonly module: string;
+    readonly callback: CallbackName;
+    readonly result: 'allow' | 'reject' | FailureKind;
+    readonly durationMs: number;
+  };
 }

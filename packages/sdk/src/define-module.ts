@@ -27,7 +27,7 @@ export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsy
 }
 
 /** Callbacks of any category. */
-export type ModuleCallbacks = { readonly [K in CallbackName]?: Callback<K> };
+export type ModuleCallbacks = { readonly [K in CallbackName]?: Callback<K> | undefined };
 
 /**
  * Defines a module by its schema and a set-up function.

@@ -133,6 +133,7 @@ export const callbacks = {
     refusal: { status: 403, errcode: 'ORG_MATRIX_EXPIRED_ACCOUNT', error: 'User account has expired' },
     onFailure: 'allow',
     timeout: 1 * SECOND,
+    shared: true,
     since: '1.39',
     doc: 'Called on every authenticated request after the token is resolved, not for application services and not for logout. `null` is no opinion.',
     warning: 'A module that fails has no opinion unless `on_failure: reject` is set; Synapse answers 500.',
@@ -219,7 +220,7 @@ export type Callback<K extends CallbackName> = (
 /** A module's callbacks of a category. Presence rows require each other, all others are optional. */
 export type Callbacks<C extends Category> = C extends 'presenceRouter'
   ? { readonly [K in CallbackNameOf<C>]: Callback<K> }
-  : { readonly [K in CallbackNameOf<C>]?: Callback<K> };
+  : { readonly [K in CallbackNameOf<C>]?: Callback<K> | undefined };
 
 /** What an embedder passes to a callback. */
 export type CallbackArgs<K extends CallbackName> = HostArgs<CallbackTable[K]['args']>;

@@ -73,21 +73,3 @@ const method = (name: string) =>
   v.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', `expected a method ${name}`);
 
 export const StateLookup = v.looseObject({ get: method('get'), list: method('list'), entries: method('entries') });
-
-/** Makes the object that a module is given out of an event's data, which it takes as its own. */
-export function createMatrixEvent(data: EventData): MatrixEvent {
-  return Object.assign(Object.create(eventHelpers) as MatrixEvent, data);
-}
-
-const eventHelpers = {
-  isState(this: EventData) {
-    return this.state_key !== undefined;
-  },
-  get membership(): string | undefined {
-    const { type, content } = this as unknown as EventData;
-    return type === 'm.room.member' && typeof content.membership === 'string' ? content.membership : undefined;
-  },
-  getDict(this: EventData) {
-    return JSON.parse(JSON.stringify(this)) as EventDict;
-  },
-};

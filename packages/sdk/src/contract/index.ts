@@ -12,7 +12,6 @@ export {
 } from './callbacks.js';
 export { ApiError, type ApiErrorCode, ConfigError, MatrixError } from './errors.js';
 export {
-  createMatrixEvent,
   EventData,
   type EventDict,
   type MatrixEvent,
@@ -20,6 +19,7 @@ export {
   type StateMap,
 } from './event.js';
 export { EventId, RoomAlias, RoomId, ServerName, serverNameOf, UserId } from './ids.js';
+export { createMatrixEvent } from './matrix-event.js';
 export {
   type Homeserver,
   type HomeserverMethods,

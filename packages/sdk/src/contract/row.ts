@@ -51,6 +51,8 @@ export interface Row {
   readonly timeout: number;
   /** The largest answer, in bytes of JSON, where it differs from the usual 128 KiB. */
   readonly resultLimit?: number;
+  /** Concurrent calls with equal arguments share one question. */
+  readonly shared?: true;
   /** Callbacks that must be registered together with this one. */
   readonly requires?: readonly string[];
   /** Synapse's version that introduced it. */

@@ -65,7 +65,7 @@ export type RequestInfo = readonly (readonly [userAgent: string | null, ip: stri
 
 export const JsonObject = v.record(v.string(), v.unknown());
 
-/** A file as a module sees it. Nothing crosses until it is read; each read starts at the first byte. */
+/** A file as a module sees it. Nothing crosses until it is read, and it can be read once in a call. */
 export interface MediaFile {
   /** In bytes. */
   readonly size: number;

@@ -28,7 +28,7 @@ export function allow(): Allow {
  * @param refusal `code`: a Matrix error code (default: the callback's own); `reason`: the message for the client;
  *   `extra`: further fields of the error body, which never override `errcode` and `error`.
  */
-export function deny(refusal: { code?: string; reason?: string; extra?: ExtraFields } = {}): Deny {
+export function deny(refusal: Omit<Deny, 'verdict'> = {}): Deny {
   return Object.freeze({ verdict: 'deny', ...refusal });
 }
 

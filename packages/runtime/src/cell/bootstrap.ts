@@ -1,0 +1,162 @@
+// The cell's outer side: it holds the carrier and stands outside the compartment. Between it and the inside there are two
+// functions that carry numbers, strings and bytes: `send` going out and `deliver` going in. It knows no callbacks.
+
+import { Socket } from 'node:net';
+import { getHeapStatistics } from 'node:v8';
+import { workerData } from 'node:worker_threads';
+import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
+import { FrameReader, FrameWriter } from '../wire/frame.js';
+import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
+import { createEndowments } from './endowments.js';
+import type { Connect, Deliver } from './inside/connect.js';
+import { getStackString, lockdownCell } from './lockdown.js';
+import { type CellData, type CellTask, Mark } from './task.js';
+
+const MEBIBYTE = 1 << 20;
+/** The host checks each row's own limit; nothing larger than this leaves at all. */
+const LARGEST_BODY = 2 * MEBIBYTE;
+/** What may wait for a host that has no time to read. */
+const LARGEST_BACKLOG = 16 * MEBIBYTE;
+const MOST_TIMERS = 10_000;
+
+const { isolation } = workerData as CellData;
+if (isolation === 'compartment') lockdownCell();
+
+/** A cell's whole life. It ends with its thread: nothing of one life is ever there in another. */
+export default function live(task: CellTask): Promise<never> {
+  const carrier =
+    'fd' in task.carrier
+      ? socketCarrier(new Socket({ fd: task.carrier.fd, readable: true, writable: true }))
+      : portCarrier(task.carrier.port);
+  serve(carrier, new Int32Array(task.marks));
+  // The carrier is the thread's reason to live.
+  carrier.onClose(() => process.exit(0));
+  return new Promise(() => {});
+}
+
+function serve(carrier: Carrier, marks: Int32Array): void {
+  const { ping, call, load } = RecordType;
+  const writer = new FrameWriter((frame) => carrier.write(frame));
+  let deliver: Deliver | undefined;
+
+  const sendText = (type: number, flags: number, id: number, text: string): void =>
+    writer.push(type, flags, id, 0, Buffer.from(text, 'utf8'));
+
+  const sendError = (id: number, error: unknown): void =>
+    sendText(RecordType.answer, AnswerKind.threw, id, JSON.stringify(describe(error)));
+
+  // Everything that the module's code gives is checked for its primitive type before it is used: an object here would
+  // run the module's code outside the compartment.
+  const send = (type: unknown, flags: unknown, id: unknown, aux: unknown, body: unknown, error: unknown): void => {
+    if (!isUint(type) || !isUint(flags) || !isUint(id) || !isUint(aux)) throw new TypeError('send takes numbers');
+    if (carrier.backlog() > LARGEST_BACKLOG) throw new RangeError('too much is under way to the host');
+    if (typeof body !== 'string') {
+      writer.push(type, flags, id, aux, body === undefined ? undefined : copyBytes(body));
+    } else if (body.length <= LARGEST_BODY) {
+      sendText(type, flags, id, error === undefined ? body : withStack(body, error));
+    } else if (type === RecordType.answer) {
+      writer.push(type, AnswerKind.tooLarge, id, 0, undefined);
+    } else {
+      throw new RangeError('the message is too large');
+    }
+  };
+
+  const onUncaught = (error: unknown): void => {
+    const { name, message, stack } = describe(error);
+    sendText(RecordType.log, 3, 0, JSON.stringify({ message: `uncaught ${name}: ${message}`, fields: { stack } }));
+  };
+  process.on('uncaughtException', onUncaught);
+  process.on('unhandledRejection', onUncaught);
+
+  const begin = (id: number, script: string): void => {
+    try {
+      const connect = evaluate(script, onUncaught);
+      deliver = connect(harden(send));
+      deliver(load, 0, id, 0, '');
+    } catch (error) {
+      sendError(id, error);
+    }
+  };
+
+  const receive = ({ type, flags, id, aux, body }: WireRecord): void => {
+    if (type === ping) {
+      const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
+      sendText(RecordType.pong, 0, id, JSON.stringify({ heap, external }));
+      return;
+    }
+    if (type === load) {
+      if (deliver === undefined) begin(id, text(body));
+      return;
+    }
+    if (deliver === undefined) return;
+    if (type === call) marks[Mark.begun] = id;
+    try {
+      deliver(type, flags, id, aux, type === RecordType.chunk ? Uint8Array.from(body) : text(body));
+    } catch (error) {
+      sendError(id, error);
+    }
+  };
+
+  // The host is trusted; the limits are those of the wire.
+  const reader = new FrameReader(() => 0xffff_ffff, receive);
+  carrier.onBytes((bytes) => reader.push(bytes));
+  sendText(RecordType.ready, 0, 0, '{}');
+}
+
+function evaluate(script: string, onUncaught: (error: unknown) => void): Connect {
+  if (isolation === 'thread') {
+    throw new Error('isolation: thread is not available');
+  }
+  const { endowments } = createEndowments({ maxTimers: MOST_TIMERS, onUncaught });
+  const compartment = new Compartment({ globals: endowments, __options__: true });
+  return compartment.evaluate(script) as Connect;
+}
+
+const text = (body: Uint8Array): string => Buffer.prototype.utf8Slice.call(body, 0, body.length);
+
+const isUint = (value: unknown): value is number => typeof value === 'number' && value >>> 0 === value;
+
+const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const byteLengthOf = Object.getOwnPropertyDescriptor(typedArrayPrototype, 'byteLength')?.get as () => number;
+const tagOf = Object.getOwnPropertyDescriptor(typedArrayPrototype, Symbol.toStringTag)?.get as () => string | undefined;
+const setBytes = Uint8Array.prototype.set;
+
+/** Copies the bytes of a genuine Uint8Array; a Proxy or an object that looks like one has no such internal slots. */
+function copyBytes(body: unknown): Buffer {
+  if (Reflect.apply(tagOf, body, []) !== 'Uint8Array') throw new TypeError('send takes a string or a Uint8Array');
+  const length = Reflect.apply(byteLengthOf, body, []);
+  if (length > CHUNK_BYTES) throw new RangeError('the chunk is too large');
+  const copy = Buffer.allocUnsafe(length);
+  Reflect.apply(setBytes, copy, [body]);
+  return copy;
+}
+
+/** An error as text. Nothing of it is trusted to be a string, to be short, or to have no getters that throw. */
+function describe(error: unknown): ThrownError {
+  const read = (key: string): string => {
+    try {
+      const value = (error as Record<string, unknown>)[key];
+      return typeof value === 'string' ? value.slice(0, 4000) : '';
+    } catch {
+      return '';
+    }
+  };
+  if (typeof error !== 'object' || error === null) {
+    return { name: 'Error', message: `${typeof error} thrown: ${String(error).slice(0, 4000)}`, stack: '' };
+  }
+  return { name: read('name') || 'Error', message: read('message'), stack: stackOf(error) };
+}
+
+/** Inside, an error shows no stack; from here it does. */
+function stackOf(error: unknown): string {
+  try {
+    return getStackString(error as Error).slice(0, 8000);
+  } catch {
+    // A Proxy, or an error whose stack throws: then there is none.
+    return '';
+  }
+}
+
+/** Adds the stack to an error's JSON. What comes out when the body is no JSON object, the host refuses. */
+const withStack = (body: string, error: unknown): string =>
+  `${body.slice(0, -1)},"stack":${JSON.stringify(stackOf(error))}}`;

@@ -1,0 +1,266 @@
+// What the inside does with each record: configure, set up, call, answer.
+
+import { type CallContext, createMatrixEvent, type EventData } from '@bulkhead/sdk/contract';
+import {
+  AnswerKind,
+  type CallBody,
+  type ConfigureBody,
+  type Manifest,
+  type ManifestRow,
+  RecordType,
+  type RequestBody,
+  type ThrownError,
+} from '../../wire/record.js';
+import { Streams } from '../../wire/streams.js';
+import { createModuleApi, type ModuleInstance } from './api.js';
+import { fileHandle, stateHandle } from './handles.js';
+import { outbox } from './outbox.js';
+import { Registry } from './registry.js';
+import { Remote } from './remote.js';
+import { answerRequest } from './web.js';
+
+interface ModuleClass {
+  new (config: unknown, api: unknown): ModuleInstance;
+  parseConfig?(config: unknown): unknown;
+  readonly permissions?: unknown;
+}
+
+/** Something that the host can call off. */
+export interface Cancellable {
+  cancel(reason: 'deadline' | 'unneeded'): void;
+}
+
+export class Loop {
+  readonly #module: Readonly<Record<string, unknown>>;
+  readonly #streams = new Streams((...record) => outbox.send(...record), 1);
+  readonly #remote = new Remote();
+  readonly #running = new Map<number, Cancellable>();
+  #manifest: Manifest | undefined;
+  #class: ModuleClass | undefined;
+  #config: unknown;
+  #registry = new Registry({});
+  #instance: ModuleInstance | undefined;
+
+  constructor(module: Readonly<Record<string, unknown>>) {
+    this.#module = module;
+  }
+
+  deliver(type: number, flags: number, id: number, aux: number, body: string | Uint8Array): void {
+    switch (type) {
+      case RecordType.call:
+        this.#call(id, flags, aux, JSON.parse(body as string) as CallBody);
+        return;
+      case RecordType.api:
+        this.#remote.receive(JSON.parse(body as string));
+        return;
+      case RecordType.cancel:
+        this.#running.get(id)?.cancel(flags === 0 ? 'deadline' : 'unneeded');
+        return;
+      case RecordType.request:
+        void this.#request(id, JSON.parse(body as string) as RequestBody);
+        return;
+      case RecordType.load:
+        answer(id, { exports: Object.keys(this.#module) });
+        return;
+      case RecordType.configure:
+        void this.#configure(id, JSON.parse(body as string) as ConfigureBody);
+        return;
+      case RecordType.setup:
+        void this.#setUp(id);
+        return;
+      default:
+        this.#streams.accept(type, flags, id, aux, body as Uint8Array);
+    }
+  }
+
+  async #configure(id: number, { manifest, config }: ConfigureBody): Promise<void> {
+    try {
+      this.#manifest = manifest;
+      const exported = this.#module[manifest.exportName];
+      if (typeof exported !== 'function') {
+        throw new TypeError(`the export "${manifest.exportName}" is no module class, but ${kindOf(exported)}`);
+      }
+      this.#class = exported as unknown as ModuleClass;
+      this.#config = this.#class.parseConfig === undefined ? config : await this.#class.parseConfig(config);
+      answer(id, { permissions: this.#class.permissions ?? {} });
+    } catch (error) {
+      answerError(id, error);
+    }
+  }
+
+  async #setUp(id: number): Promise<void> {
+    try {
+      const manifest = this.#manifest as Manifest;
+      const registry = new Registry(manifest.callbacks);
+      this.#registry = registry;
+      const api = createModuleApi({ manifest, registry, remote: this.#remote, streams: this.#streams });
+      this.#instance = new (this.#class as ModuleClass)(this.#config, api);
+      await this.#instance.ready;
+      registry.close();
+      answer(id, { callbacks: [...registry.callbacks.keys()], resources: registry.resources.map(({ path }) => path) });
+    } catch (error) {
+      answerError(id, error);
+    }
+  }
+
+  #call(id: number, attempt: number, msLeft: number, body: CallBody): void {
+    const row = this.#manifest?.callbacks[body.callback];
+    const callback = this.#registry.callbacks.get(body.callback);
+    if (row === undefined || callback === undefined) {
+      answerError(id, new Error(`${body.callback} is not registered`));
+      return;
+    }
+    const context = new Context(body, attempt, Date.now() + msLeft);
+    this.#running.set(id, context);
+    const args = body.args.map((value, index) => {
+      switch (row.forms[index]) {
+        case 'event':
+          return createMatrixEvent(value as EventData);
+        case 'state':
+          return stateHandle(this.#remote, id);
+        case 'file':
+          return fileHandle(this.#remote, this.#streams, id, index, value as { size: number });
+        default:
+          return value;
+      }
+    });
+    const settle = (value: unknown): void => {
+      this.#running.delete(id);
+      sendAnswer(id, row, value === undefined && row.answer === 'content' ? args[row.of ?? 0] : value);
+    };
+    const fail = (error: unknown): void => {
+      this.#running.delete(id);
+      answerError(id, error);
+    };
+    try {
+      const returned: unknown = Reflect.apply(callback, this.#instance, [...args, context]);
+      if (typeof returned === 'object' && returned !== null && 'then' in returned) {
+        Promise.resolve(returned).then(settle, fail);
+      } else {
+        settle(returned);
+      }
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async #request(id: number, request: RequestBody): Promise<void> {
+    const abort = new AbortController();
+    this.#running.set(id, {
+      cancel: (reason) =>
+        abort.abort(
+          new DOMException(reason === 'deadline' ? 'the request timed out' : 'the client is gone', 'AbortError'),
+        ),
+    });
+    try {
+      const resource = this.#registry.resources[request.resource];
+      if (resource === undefined) throw new Error('no such resource');
+      answer(
+        id,
+        await answerRequest(resource, request, {
+          id,
+          streams: this.#streams,
+          signal: abort.signal,
+          instance: this.#instance,
+        }),
+      );
+    } catch (error) {
+      answerError(id, error);
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+}
+
+/** The last argument of a callback. The signal is made when it is first looked at: most callbacks never do. */
+class Context implements CallContext, Cancellable {
+  declare readonly origin?: 'client' | 'federation';
+  declare readonly roomVersion?: string;
+  readonly deadline: number;
+  readonly callId: string;
+  readonly attempt: number;
+  #controller: AbortController | undefined;
+  #reason: DOMException | undefined;
+
+  constructor(body: CallBody, attempt: number, deadline: number) {
+    this.deadline = deadline;
+    this.callId = body.callId;
+    this.attempt = attempt;
+    if (body.origin !== undefined) this.origin = body.origin;
+    if (body.roomVersion !== undefined) this.roomVersion = body.roomVersion;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  cancel(reason: 'deadline' | 'unneeded'): void {
+    this.#reason =
+      reason === 'deadline'
+        ? new DOMException('the deadline of the call passed', 'TimeoutError')
+        : new DOMException('the answer is not needed any more', 'AbortError');
+    this.#controller?.abort(this.#reason);
+  }
+}
+
+function answer(id: number, value: unknown): void {
+  outbox.send(RecordType.answer, AnswerKind.value, id, 0, JSON.stringify(value));
+}
+
+function sendAnswer(id: number, row: ManifestRow, value: unknown): void {
+  if (value === undefined) {
+    outbox.send(RecordType.answer, AnswerKind.nothing, id, 0);
+    return;
+  }
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(
+      value,
+      row.answer === 'usersForStates' || row.answer === 'interestedUsers' ? collections : undefined,
+    );
+  } catch (error) {
+    outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, error instanceof Error ? error.message : '');
+    return;
+  }
+  if (text === undefined) outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, `a ${typeof value}`);
+  else if (text.length > row.limit) outbox.send(RecordType.answer, AnswerKind.tooLarge, id, 0);
+  else outbox.send(RecordType.answer, AnswerKind.value, id, 0, text);
+}
+
+/** Maps as lists of pairs and Sets as lists, marked: JSON would make `{}` of both. */
+function collections(_: string, value: unknown): unknown {
+  if (value instanceof Map) return { '~map': [...value] };
+  return value instanceof Set ? [...value] : value;
+}
+
+function answerError(id: number, error: unknown): void {
+  const { name, message, path, status, errcode, extra, issues } = (
+    typeof error === 'object' && error !== null ? error : { message: `${kindOf(error)} was thrown` }
+  ) as ThrownError & { readonly issues?: readonly ValibotIssue[] };
+  let body: string;
+  try {
+    const [issue] = name === 'ValiError' ? (issues ?? []) : [];
+    body =
+      issue === undefined
+        ? JSON.stringify({ name, message, path, status, errcode, extra })
+        : JSON.stringify({ name: 'ConfigError', message: issue.message, path: issue.path?.map(({ key }) => key) });
+  } catch {
+    body = JSON.stringify({ name: String(name), message: String(message) });
+  }
+  outbox.send(RecordType.answer, AnswerKind.threw, id, 0, body, error);
+}
+
+/** Of the error that `v.parse` throws, in a module's own copy of valibot. */
+interface ValibotIssue {
+  readonly message: string;
+  readonly path?: readonly { readonly key: unknown }[];
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return `a ${typeof value}`;
+}

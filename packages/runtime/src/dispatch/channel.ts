@@ -1,0 +1,281 @@
+// The host's end of one cell: ids, pending calls, streams. Whatever comes out of the cell is hostile bytes; an id that is
+// unknown, late or answered already is counted and dropped, and a record that the protocol does not know ends the channel.
+
+import * as v from 'valibot';
+import type { Carrier } from '../wire/carrier.js';
+import { FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
+import { AnswerKind, CHUNK_BYTES, logLevels, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
+import { Streams } from '../wire/streams.js';
+import type { Call, RawAnswer } from './call.js';
+import { parseHostile } from './hostile.js';
+
+export interface ChannelEvents {
+  /** Comlink's messages. */
+  api(message: unknown): void;
+  log(level: (typeof logLevels)[number], message: string, fields: unknown): void;
+  violation(message: string): void;
+}
+
+const KIBIBYTE = 1024;
+
+/** The largest body of each record that a cell may send; what is not here it may not send. */
+const LIMITS: Readonly<Record<number, number>> = {
+  [RecordType.ready]: KIBIBYTE,
+  // The bootstrap lets nothing larger out; a row's own limit is checked against the pending call.
+  [RecordType.answer]: 2 * KIBIBYTE * KIBIBYTE,
+  [RecordType.pong]: KIBIBYTE,
+  [RecordType.log]: 64 * KIBIBYTE,
+  [RecordType.api]: 2 * KIBIBYTE * KIBIBYTE,
+  [RecordType.chunk]: CHUNK_BYTES,
+  [RecordType.end]: 4 * KIBIBYTE,
+  [RecordType.pull]: 0,
+  [RecordType.stop]: 0,
+};
+
+const Thrown = v.object({
+  name: v.optional(v.fallback(v.string(), 'Error'), 'Error'),
+  message: v.optional(v.fallback(v.string(), ''), ''),
+  stack: v.optional(v.fallback(v.string(), '')),
+  path: v.optional(v.fallback(v.array(v.union([v.string(), v.number()])), [])),
+  status: v.optional(v.number()),
+  errcode: v.optional(v.string()),
+  extra: v.optional(v.record(v.string(), v.unknown())),
+});
+
+const LogLine = v.object({ message: v.string(), fields: v.optional(v.unknown()) });
+
+const Pong = v.object({ heap: v.number(), external: v.number() });
+export type Pong = v.InferOutput<typeof Pong>;
+
+type Asked = { readonly answered: (answer: RawAnswer) => void };
+
+export class Channel {
+  readonly streams: Streams;
+  /** Answers that nobody waited for. */
+  strays = 0;
+  /** When the cell was last heard of, on the clock of `performance.now()`. */
+  heardAt = performance.now();
+  /** The highest id that was answered: what was sent before it has been begun, since a cell begins in order. */
+  highestAnswered = 0;
+  readonly ready: Promise<void>;
+  readonly ended: Promise<void>;
+  readonly #carrier: Carrier;
+  readonly #writer: FrameWriter;
+  #events: ChannelEvents | undefined;
+  readonly #calls = new Map<number, Call>();
+  readonly #asked = new Map<number, Asked>();
+  readonly #pings = new Map<number, (pong: Pong) => void>();
+  #isReady: () => void = () => {};
+  #closedNow: () => void = () => {};
+  #lastId = 0;
+  #closed = false;
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier;
+    this.#writer = new FrameWriter((frame) => carrier.write(frame));
+    this.streams = new Streams((type, flags, id, aux, body) => this.#send(type, flags, id, aux, body), 0);
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#closedNow = resolve;
+    });
+    const reader = new FrameReader(
+      (type) => LIMITS[type] ?? -1,
+      (record) => this.#receive(record),
+    );
+    carrier.onBytes((bytes) => {
+      if (this.#closed) return;
+      this.heardAt = performance.now();
+      try {
+        reader.push(bytes);
+      } catch (error) {
+        this.#violate(error instanceof Error ? error.message : 'unreadable bytes');
+      }
+    });
+    carrier.onClose(() => {
+      this.#closed = true;
+      this.streams.close(new Error('the module is gone'));
+      for (const { answered } of this.#asked.values()) {
+        answered({ kind: 'failed', failure: 'crashed', message: 'the cell was lost' });
+      }
+      this.#asked.clear();
+      this.#closedNow();
+    });
+  }
+
+  /** A cell waits as a spare before a module is given to it; until then nothing but `ready` is expected of it. */
+  attach(events: ChannelEvents): void {
+    this.#events = events;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  /** Sends a call; its answer settles it. */
+  call(call: Call): void {
+    const id = this.#nextId();
+    call.recordId = id;
+    call.sentAt = performance.now();
+    this.#calls.set(id, call);
+    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.request.body as Uint8Array);
+  }
+
+  /** The pending call of that id, if the cell still has one: what it may ask for is what came with the call. */
+  pending(id: number): Call | undefined {
+    return this.#calls.get(id);
+  }
+
+  /** Takes the calls that were not answered; the channel forgets them. */
+  takePending(): Call[] {
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    return calls;
+  }
+
+  pendingCalls(): Iterable<Call> {
+    return this.#calls.values();
+  }
+
+  /** Tells the cell that nobody waits for the call any more, and forgets it. */
+  cancel(call: Call, reason: 'deadline' | 'unneeded'): void {
+    if (!this.#calls.delete(call.recordId)) return;
+    this.#send(RecordType.cancel, reason === 'deadline' ? 0 : 1, call.recordId, 0);
+  }
+
+  /** Asks the cell something else than a callback. */
+  ask(
+    type: number,
+    body: string | Uint8Array,
+  ): { readonly id: number; readonly answer: Promise<RawAnswer>; cancel(): void } {
+    const id = this.#nextId();
+    const answer = new Promise<RawAnswer>((answered) => {
+      if (this.#closed) answered({ kind: 'failed', failure: 'crashed', message: 'the cell was lost' });
+      else this.#asked.set(id, { answered });
+    });
+    this.#send(type, 0, id, 0, body);
+    return {
+      id,
+      answer,
+      cancel: () => {
+        if (this.#asked.delete(id)) this.#send(RecordType.cancel, 1, id, 0);
+      },
+    };
+  }
+
+  /** Resolves when the cell's event loop has turned. */
+  ping(): Promise<Pong> {
+    const id = this.#nextId();
+    return new Promise((resolve) => {
+      this.#pings.set(id, resolve);
+      this.#send(RecordType.ping, 0, id, 0);
+      this.#writer.flush();
+    });
+  }
+
+  sendApi(message: string): void {
+    this.#send(RecordType.api, 0, 0, 0, message);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#carrier.close();
+  }
+
+  #nextId(): number {
+    // 32 bits on the wire: after four billion calls ids begin anew, long after the first were answered.
+    this.#lastId = (this.#lastId % 0xffff_fffe) + 1;
+    return this.#lastId;
+  }
+
+  #send(type: number, flags: number, id: number, aux: number, body?: Uint8Array | string): void {
+    if (this.#closed) return;
+    this.#writer.push(type, flags, id, aux, typeof body === 'string' ? Buffer.from(body) : body);
+  }
+
+  #receive(record: WireRecord): void {
+    switch (record.type) {
+      case RecordType.answer:
+        this.#answer(record);
+        return;
+      case RecordType.api:
+        this.#events?.api(parseHostile(text(record)));
+        return;
+      case RecordType.log: {
+        const level = logLevels[record.flags];
+        const line = v.safeParse(LogLine, parseHostile(text(record)));
+        if (level === undefined || !line.success) throw new ProtocolViolation('a malformed log line');
+        this.#events?.log(level, line.output.message, line.output.fields);
+        return;
+      }
+      case RecordType.pong: {
+        const pong = v.parse(Pong, parseHostile(text(record)));
+        this.#pings.get(record.id)?.(pong);
+        this.#pings.delete(record.id);
+        return;
+      }
+      case RecordType.ready:
+        this.#isReady();
+        return;
+      default:
+        if (!this.streams.accept(record.type, record.flags, record.id, record.aux, record.body)) {
+          throw new ProtocolViolation(`a record of type ${record.type} out of turn`);
+        }
+    }
+  }
+
+  #answer(record: WireRecord): void {
+    const call = this.#calls.get(record.id);
+    const asked = call === undefined ? this.#asked.get(record.id) : undefined;
+    if (call === undefined && asked === undefined) {
+      this.strays++;
+      return;
+    }
+    if (record.id > this.highestAnswered) this.highestAnswered = record.id;
+    const answer = readAnswer(record);
+    if (call !== undefined) {
+      this.#calls.delete(record.id);
+      call.settle(answer);
+    } else {
+      this.#asked.delete(record.id);
+      asked?.answered(answer);
+    }
+  }
+
+  #violate(message: string): void {
+    this.#events?.violation(message);
+    this.close();
+  }
+}
+
+function readAnswer(record: WireRecord): RawAnswer {
+  switch (record.flags) {
+    case AnswerKind.value:
+      return { kind: 'value', text: text(record) };
+    case AnswerKind.nothing:
+      return { kind: 'nothing' };
+    case AnswerKind.threw: {
+      const thrown = v.safeParse(Thrown, parseHostile(text(record)));
+      return thrown.success
+        ? { kind: 'threw', error: thrown.output as ThrownError }
+        : { kind: 'failed', failure: 'threw', message: 'something that is no error was thrown' };
+    }
+    case AnswerKind.tooLarge:
+      return { kind: 'failed', failure: 'too_large', message: 'the answer is larger than the limit' };
+    case AnswerKind.unspeakable:
+      return {
+        kind: 'failed',
+        failure: 'wrong_type',
+        message: `the answer is not JSON: ${text(record).slice(0, 200)}`,
+      };
+    default:
+      throw new ProtocolViolation(`an answer of kind ${record.flags}`);
+  }
+}
+
+const text = ({ body }: WireRecord): string => (body as Buffer).toString('utf8');

@@ -1,0 +1,336 @@
+// Fans a callback out to the modules that registered it and joins their answers. Knows no threads and no processes: a
+// module is something that can be asked.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import {
+  type AnswerSpec,
+  type CallbackName,
+  callbacks,
+  type Failure,
+  type FailureKind,
+  type FailurePolicy,
+  type MediaSource,
+  type Observation,
+  type Outcome,
+  type Row,
+  type StateLookup,
+} from '@bulkhead/sdk/contract';
+import * as v from 'valibot';
+import type { CallBody } from '../wire/record.js';
+import { Call, type LiveArg, type RawAnswer } from './call.js';
+import { BulkheadError } from './errors.js';
+import { type Decision, joins, type Result, undecided } from './join.js';
+import { type Judgement, judge } from './judge.js';
+import { outcomeOf } from './outcome.js';
+
+/** A module as the dispatcher sees it. */
+export interface Askable {
+  readonly id: string;
+  readonly mode: 'enforce' | 'observe';
+  timeoutOf(callback: CallbackName): number;
+  policyOf(callback: CallbackName): FailurePolicy | 'skip';
+  resultLimitOf(callback: CallbackName): number;
+  /** Takes the call; it is settled in any case, at its deadline at the latest. */
+  ask(call: Call): void;
+  /** Nobody waits for the answer any more. */
+  cancel(call: Call): void;
+  /** How the call ended, for the breaker and the counters. */
+  judged(callback: CallbackName, result: 'allow' | 'reject' | FailureKind, durationMs: number, message: string): void;
+  warn(callback: CallbackName, message: string): void;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly origin?: 'client' | 'federation';
+  readonly roomVersion?: string;
+}
+
+export interface DispatcherOptions {
+  readonly serverName: string;
+  /** The modules that registered the callback, in configuration order. */
+  readonly registered: (callback: CallbackName) => readonly Askable[];
+  readonly fanOutOf: (callback: CallbackName) => 'parallel' | 'sequential';
+}
+
+/** How deep the current chain of calls is that modules caused; set by the host's end of the ModuleApi. */
+export const chain = new AsyncLocalStorage<number>();
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #shared = new Map<string, Promise<unknown>>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #lastCall = 0;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  /** @throws BulkheadError `InvalidArgument` */
+  dispatch<K extends CallbackName>(callback: K, given: readonly unknown[]): Promise<Outcome<K>> {
+    const row: Row = callbacks[callback];
+    const args = given.slice(0, row.args.length);
+    const modules = this.#options.registered(callback);
+    if (modules.length === 0) {
+      return Promise.resolve(outcomeOf<K>(undecided, { row, args, failures: [], observed: [] }));
+    }
+    const options = (given[row.args.length] ?? {}) as CallOptions;
+    const prepared = prepare(callback, row, args);
+    if (!row.shared) return this.#fanOut<K>(callback, row, prepared, modules, options);
+    const key = `${callback}\n${JSON.stringify(prepared.wire)}`;
+    let shared = this.#shared.get(key) as Promise<Outcome<K>> | undefined;
+    if (shared === undefined) {
+      shared = this.#fanOut<K>(callback, row, prepared, modules, options).finally(() => this.#shared.delete(key));
+      this.#shared.set(key, shared);
+    }
+    return shared;
+  }
+
+  #fanOut<K extends CallbackName>(
+    callback: K,
+    row: Row,
+    prepared: Prepared,
+    modules: readonly Askable[],
+    options: CallOptions,
+  ): Promise<Outcome<K>> {
+    const callId = `c${++this.#lastCall}`;
+    const join = joins[row.join];
+    const parallel = join.order === 'parallel' && this.#options.fanOutOf(callback) === 'parallel';
+    const outcome = new Promise<Outcome<K>>((resolve) => {
+      const fanOut = new FanOut({
+        callback,
+        callId,
+        row,
+        prepared,
+        options,
+        serverName: this.#options.serverName,
+        depth: chain.getStore() ?? 0,
+        modules: modules.filter(({ mode }) => mode === 'enforce'),
+        observers: modules.filter(({ mode }) => mode === 'observe'),
+        done: (outcome) => resolve(outcome as Outcome<K>),
+      });
+      fanOut.start(parallel);
+    });
+    this.#underWay.add(outcome);
+    void outcome.then(() => this.#underWay.delete(outcome));
+    return outcome;
+  }
+
+  /** Resolves when every fan-out that is under way now has its outcome. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+}
+
+interface Prepared {
+  /** The arguments as JSON will say them; what stays on the host is a stand-in. */
+  readonly wire: readonly unknown[];
+  readonly live: ReadonlyMap<number, LiveArg>;
+}
+
+function prepare(callback: CallbackName, row: Row, args: readonly unknown[]): Prepared {
+  const live = new Map<number, LiveArg>();
+  const wire = row.args.map(({ name, form, schema }, index) => {
+    const parsed = v.safeParse(schema, args[index] ?? null);
+    if (!parsed.success) {
+      const [issue] = parsed.issues;
+      const path = v.getDotPath(issue);
+      const where = path === null ? name : `${name}.${path}`;
+      throw new BulkheadError('InvalidArgument', `${callback}: ${where}: ${issue.message}`);
+    }
+    if (form === 'state') {
+      live.set(index, { state: args[index] as StateLookup });
+      return null;
+    }
+    if (form === 'file') {
+      const file = args[index] as MediaSource;
+      live.set(index, { file });
+      return { size: file.size };
+    }
+    return parsed.output;
+  });
+  return { wire, live };
+}
+
+interface FanOutParts {
+  readonly callback: CallbackName;
+  readonly callId: string;
+  readonly row: Row;
+  readonly prepared: Prepared;
+  readonly options: CallOptions;
+  readonly serverName: string;
+  readonly depth: number;
+  readonly modules: readonly Askable[];
+  readonly observers: readonly Askable[];
+  readonly done: (outcome: object) => void;
+}
+
+class FanOut {
+  readonly #parts: FanOutParts;
+  readonly #failures: Failure[] = [];
+  readonly #observed: Observation[] = [];
+  readonly #results: (Result | undefined)[] = [];
+  readonly #calls: (Call | undefined)[] = [];
+  #args: readonly unknown[];
+  #body: Uint8Array | undefined;
+  /** How many results of the configuration's order have been taken into the decision. */
+  #prefix = 0;
+  #decision: Decision = undecided;
+  #finished = false;
+  /** Of the whole, for rows that ask one module after another; on the clock of `performance.now()`. */
+  #wholeDeadline = Number.POSITIVE_INFINITY;
+
+  constructor(parts: FanOutParts) {
+    this.#parts = parts;
+    this.#args = parts.prepared.wire;
+  }
+
+  start(parallel: boolean): void {
+    const { modules, observers, options } = this.#parts;
+    for (const observer of observers) this.#observe(observer);
+    if (options.signal?.aborted) {
+      this.#stop();
+      return;
+    }
+    options.signal?.addEventListener('abort', this.#stop, { once: true });
+    if (modules.length === 0) {
+      this.#finish(undecided);
+    } else if (parallel) {
+      for (let index = 0; index < modules.length && !this.#finished; index++) this.#ask(index, false);
+    } else {
+      this.#wholeDeadline =
+        performance.now() + 2 * Math.max(...modules.map((module) => module.timeoutOf(this.#parts.callback)));
+      this.#ask(0, true);
+    }
+  }
+
+  #ask(index: number, sequential: boolean): void {
+    const { callback, modules } = this.#parts;
+    const module = modules[index] as Askable;
+    const timeoutMs = Math.min(module.timeoutOf(callback), this.#wholeDeadline - performance.now());
+    const call = this.#call(module, Math.max(0, timeoutMs), (judgement, durationMs) => {
+      this.#calls[index] = undefined;
+      this.#take(index, module, judgement, durationMs);
+      if (sequential && !this.#finished) this.#ask(index + 1, true);
+    });
+    this.#calls[index] = call;
+    module.ask(call);
+  }
+
+  #call(module: Askable, timeoutMs: number, judged: (judgement: Judgement, durationMs: number) => void): Call {
+    const { callback, callId, row, prepared, options, serverName, depth } = this.#parts;
+    return new Call({
+      callback,
+      callId,
+      body: this.#bodyText(),
+      live: prepared.live,
+      timeoutMs,
+      depth,
+      settled: (answer: RawAnswer, durationMs: number) => {
+        const judgement = judge(answer, {
+          row,
+          args: this.#args,
+          serverName,
+          resultLimit: module.resultLimitOf(callback),
+          remote: options.origin === 'federation',
+          warn: (message) => module.warn(callback, message),
+        });
+        const failed = judgement.kind === 'fail';
+        const result = failed ? judgement.failure : refuses(judgement, row) ? 'reject' : 'allow';
+        module.judged(callback, result, durationMs, failed ? judgement.message : '');
+        judged(judgement, durationMs);
+      },
+    });
+  }
+
+  /** Serialised once for all modules; anew only when a module changed what the next one is to see. */
+  #bodyText(): Uint8Array {
+    if (this.#body === undefined) {
+      const { callback, callId, options } = this.#parts;
+      const body: CallBody = {
+        callback,
+        callId,
+        args: this.#args,
+        ...(options.origin === undefined ? {} : { origin: options.origin }),
+        ...(options.roomVersion === undefined ? {} : { roomVersion: options.roomVersion }),
+      };
+      this.#body = Buffer.from(JSON.stringify(body));
+    }
+    return this.#body;
+  }
+
+  #take(index: number, module: Askable, judgement: Judgement, durationMs: number): void {
+    if (this.#finished) return;
+    const { callback, modules, row } = this.#parts;
+    const join = joins[row.join];
+    if (judgement.kind === 'fail') {
+      this.#failures.push({
+        module: module.id,
+        callback,
+        kind: judgement.failure,
+        message: judgement.message,
+        durationMs,
+      });
+    }
+    this.#results[index] = { module: module.id, judgement, policy: module.policyOf(callback) };
+    if (join.absorbs?.(judgement)) {
+      this.#finish(join.step(this.#decision, this.#results[index], row).decision);
+      return;
+    }
+    for (let next = this.#results[this.#prefix]; next !== undefined; next = this.#results[this.#prefix]) {
+      this.#prefix++;
+      const { decision, final } = join.step(this.#decision, next, row);
+      this.#decision = decision;
+      if (final || this.#prefix === modules.length) {
+        this.#finish(decision);
+        return;
+      }
+      if (join.replacesArg && decision.kind === 'value') this.#replaceArg(decision.value);
+    }
+  }
+
+  #replaceArg(value: unknown): void {
+    const { of } = this.#parts.row.answer as Extract<AnswerSpec, { of: number }>;
+    this.#args = this.#args.with(of, value);
+    this.#body = undefined;
+  }
+
+  #finish(decision: Decision): void {
+    this.#finished = true;
+    const { modules, row, options, done } = this.#parts;
+    options.signal?.removeEventListener('abort', this.#stop);
+    this.#calls.forEach((call, index) => {
+      if (call !== undefined) modules[index]?.cancel(call);
+    });
+    done(outcomeOf(decision, { row, args: this.#args, failures: this.#failures, observed: this.#observed }));
+  }
+
+  /** The embedder gave the call up: every module that was not heard counts as stopped. */
+  readonly #stop = (): void => {
+    const { modules } = this.#parts;
+    modules.forEach((module, index) => {
+      const call = this.#calls[index];
+      if (call !== undefined) module.cancel(call);
+      if (this.#results[index] === undefined) {
+        this.#take(index, module, { kind: 'fail', failure: 'stopped', message: 'the call was given up' }, 0);
+      }
+    });
+    if (!this.#finished) this.#finish(this.#decision);
+  };
+
+  #observe(module: Askable): void {
+    const { callback, row } = this.#parts;
+    const call = this.#call(module, module.timeoutOf(callback), (judgement, durationMs) => {
+      const would = judgement.kind === 'fail' ? 'fail' : refuses(judgement, row) ? 'reject' : 'allow';
+      const detail =
+        judgement.kind === 'fail' ? judgement.message : judgement.kind === 'refuse' ? judgement.refusal.error : '';
+      this.#observed.push({ module: module.id, would, detail, durationMs });
+    });
+    module.ask(call);
+  }
+}
+
+/** Whether the answer is one that refuses: for the counters, an expired account is refused like any other. */
+function refuses(judgement: Judgement, row: Row): boolean {
+  if (judgement.kind === 'refuse') return true;
+  return judgement.kind === 'answer' && row.answer.kind === 'expiry' && judgement.value === true;
+}

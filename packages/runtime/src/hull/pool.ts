@@ -1,0 +1,108 @@
+// The cells' threads. One task is one cell's whole life, and a thread has one life: aborting the task ends the thread.
+
+import type { MessagePort, Worker } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { type CellData, type CellTask, MARKS_BYTES, Mark } from '../cell/task.js';
+
+export interface PoolOptions {
+  /** The script that a thread runs, as one file. */
+  readonly bootstrap: string;
+  /** Flags of the threads' own: what a thread merely inherits, a thread of its own making does not have. */
+  readonly execArgv: readonly string[];
+}
+
+/** How one cell ended, and which call it had begun last. */
+export interface CellEnd {
+  readonly begun: number;
+  readonly cause: string;
+}
+
+export interface PooledCell {
+  readonly ended: Promise<CellEnd>;
+  kill(): void;
+  /** The share of the time since the last question that the thread was busy, from 0 to 1. */
+  load(): number;
+  begun(): number;
+}
+
+/** From this share of the time on a thread counts as busy without a pause. */
+export const BUSY = 0.9;
+
+const MEBIBYTE = 1 << 20;
+/** More than any hull has slots for. */
+const MOST_THREADS = 4096;
+
+export class CellPool {
+  readonly #options: PoolOptions;
+  /** Heap limits belong to a pool, so there is one for each that is in use. */
+  readonly #pools = new Map<string, Piscina>();
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /** @param memory the heap limit, in bytes */
+  open(carrier: CellTask['carrier'], memory: number, isolation: CellData['isolation']): PooledCell {
+    const marks = new SharedArrayBuffer(MARKS_BYTES);
+    const view = new Int32Array(marks);
+    const abort = new AbortController();
+    const pool = this.#pool(memory, isolation);
+    const known = new Set(pool.threads);
+    const transferList: MessagePort[] = 'port' in carrier ? [carrier.port] : [];
+    const task: CellTask = { carrier, marks };
+    const life = pool.run(task, { signal: abort.signal, transferList });
+    const thread = pool.threads.find((candidate) => !known.has(candidate));
+    const begun = (): number => Atomics.load(view, Mark.begun);
+    return {
+      ended: life.then(
+        () => ({ begun: begun(), cause: 'ended' }),
+        (error: unknown) => ({ begun: begun(), cause: error instanceof Error ? error.message : String(error) }),
+      ),
+      kill: () => abort.abort(),
+      load: loadOf(thread),
+      begun,
+    };
+  }
+
+  #pool(memory: number, isolation: CellData['isolation']): Piscina {
+    const key = `${memory}/${isolation}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const workerData: CellData = { isolation };
+      pool = new Piscina({
+        filename: this.#options.bootstrap,
+        minThreads: 0,
+        maxThreads: MOST_THREADS,
+        idleTimeout: 0,
+        concurrentTasksPerWorker: 1,
+        // A waiting thread must run its event loop, not sleep in Atomics.wait.
+        atomics: 'disabled',
+        recordTiming: false,
+        env: {},
+        execArgv: [...this.#options.execArgv],
+        resourceLimits: {
+          maxOldGenerationSizeMb: Math.ceil(memory / MEBIBYTE),
+          maxYoungGenerationSizeMb: Math.min(16, Math.ceil(memory / MEBIBYTE / 4)),
+          stackSizeMb: 4,
+        },
+        workerData,
+      });
+      // A thread that fails with no task running; the task's own failure is what is reported.
+      pool.on('error', () => {});
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+}
+
+function loadOf(thread: Worker | undefined): () => number {
+  if (thread === undefined) return () => 0;
+  let last = thread.performance.eventLoopUtilization();
+  return () => {
+    const now = thread.performance.eventLoopUtilization();
+    const active = now.active - last.active;
+    const total = active + now.idle - last.idle;
+    last = now;
+    return total > 0 ? active / total : 0;
+  };
+}

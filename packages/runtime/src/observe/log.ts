@@ -1,0 +1,29 @@
+// The logger that an embedder passes, and what modules may write through it.
+
+import { createRateLimit } from '../api/quota.js';
+import type { logLevels } from '../wire/record.js';
+
+/** The part of pino's interface that the runtime uses. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export type ModuleLog = (level: (typeof logLevels)[number], message: string, fields?: unknown) => void;
+
+const LINES_PER_SECOND = 50;
+const BURST = 500;
+
+/** A module's lines, with its id on them; what goes over the limit is counted and told with the next line that passes. */
+export function createModuleLog(logger: Logger, module: string): ModuleLog {
+  const limit = createRateLimit({ perSecond: LINES_PER_SECOND, burst: BURST });
+  return (level, message, fields) => {
+    if (!limit.take()) return;
+    const dropped = limit.takeDropped();
+    if (dropped > 0) logger.warn({ module, dropped }, `${dropped} log lines of the module were dropped`);
+    // Under a key of their own, so that a module's fields cannot pass for the host's.
+    logger[level]({ module, ...(fields === undefined ? {} : { fields }) }, message);
+  };
+}

@@ -1,0 +1,349 @@
+// Puts the rooms of the house together: configuration, supervision, dispatch and web resources behind one object.
+
+import { resolve } from 'node:path';
+import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
+import { pino } from 'pino';
+import type { StorageBackend } from './api/backend.js';
+import { createFetcher, type Fetcher } from './api/network.js';
+import { createStorage, openStorage, type Storage } from './api/storage.js';
+import type { ModuleEntry, RuntimeConfig } from './config/entry.js';
+import { ConfigurationError, problemAt } from './config/problem.js';
+import { type ConfigSource, readConfig } from './config/read.js';
+import { Dispatcher } from './dispatch/dispatcher.js';
+import { BulkheadError } from './dispatch/errors.js';
+import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
+import type { Logger } from './observe/log.js';
+import { Blamer } from './supervision/blame.js';
+import { Fleet } from './supervision/fleet.js';
+import type { Hull, HullExit } from './supervision/hull.js';
+import type { SupervisedModule } from './supervision/module.js';
+import { discard, type Started, type StartServices, startModules } from './supervision/start.js';
+import { answerRequest, createRoutes, findRoute, type Route, reservedPath } from './web/resources.js';
+
+export interface RuntimeOptions {
+  /** The YAML file. Its `bulkhead`, `modules` and `module_defaults` are read, the rest is yours. */
+  readonly configFile?: string;
+  /** Instead of a file: the parsed content, or text with the name that messages shall give it. */
+  readonly config?: object | { readonly text: string; readonly file: string };
+  /** What the ModuleApi may reach. */
+  readonly homeserver: Homeserver;
+  /** Where modules' storage goes: a folder, or a table of your own. Default: the file's `bulkhead.storage`. */
+  readonly storage?: string | StorageBackend;
+  readonly logger?: Logger;
+  /** `thread` keeps the cells in this process: for those who may not spawn one. The documentation says what is lost. */
+  readonly containment?: 'process' | 'thread';
+  /** Paths that modules may not register, besides those of the specification. */
+  readonly reservedPaths?: readonly string[];
+}
+
+/**
+ * Starts the modules of a configuration.
+ * @returns when every module is set up
+ * @throws ConfigurationError with everything that is wrong, each with its place; then nothing was started
+ */
+export async function createModuleRuntime(options: RuntimeOptions): Promise<Modules> {
+  const config = checkedConfig(options);
+  const logger = options.logger ?? pino({ name: 'bulkhead' });
+  const runtime = new Runtime(options, logger, config);
+  try {
+    await runtime.start(config);
+  } catch (error) {
+    await runtime.close({ drainMs: 0 });
+    throw error;
+  }
+  return facade(runtime);
+}
+
+const DRAIN_MS = 5_000;
+const WATCH_MS = 1_000;
+
+class Runtime {
+  readonly #options: RuntimeOptions;
+  readonly #logger: Logger;
+  readonly #fleet: Fleet;
+  readonly #dispatcher: Dispatcher;
+  readonly #blamer = new Blamer();
+  readonly #listeners = new Map<keyof ModuleEvents, Set<(data: never) => void>>();
+  readonly #fetchers = new Map<string, Fetcher>();
+  readonly #watch: NodeJS.Timeout;
+  #storage: Storage | undefined;
+  #config: RuntimeConfig;
+  #modules: readonly SupervisedModule[] = [];
+  #registered = new Map<CallbackName, readonly SupervisedModule[]>();
+  #routes: readonly Route[] = [];
+  #closing: Promise<void> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+  #moving = false;
+
+  constructor(options: RuntimeOptions, logger: Logger, config: RuntimeConfig) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#config = config;
+    const containment = options.containment ?? config.containment ?? (hullsWork ? 'process' : 'thread');
+    if (containment === 'thread') {
+      logger.warn(
+        { containment },
+        'modules run in this process: one that exhausts memory can end it, and not every loop can be stopped',
+      );
+    }
+    this.#fleet = new Fleet({ containment, hullExited: (hull, exit) => this.#hullExited(hull, exit) });
+    this.#dispatcher = new Dispatcher({
+      serverName: options.homeserver.serverName,
+      registered: (callback) => this.#registered.get(callback) ?? [],
+      fanOutOf: (callback) => this.#config.fanOuts[callback] ?? this.#config.fanOut,
+    });
+    this.#watch = setInterval(() => this.#look(), WATCH_MS);
+    this.#watch.unref();
+  }
+
+  async start(config: RuntimeConfig): Promise<void> {
+    const { storage } = this.#options;
+    if (typeof storage === 'object') this.#storage = createStorage(storage);
+    else this.#storage = await openStorage(resolve(storage ?? config.storage ?? 'module-data'));
+    const started = await this.#startAll(config.modules);
+    this.#modules = started.modules.map(({ module }) => module);
+    this.#adopt(started);
+  }
+
+  dispatch<K extends CallbackName>(callback: K, args: readonly unknown[]) {
+    if (this.#closing !== undefined)
+      return Promise.reject(new BulkheadError('Closed', 'the module runtime was closed'));
+    try {
+      return this.#dispatcher.dispatch(callback, args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  has(callback: CallbackName): boolean {
+    return (this.#registered.get(callback)?.length ?? 0) > 0;
+  }
+
+  async fetch(request: Request): Promise<Response | undefined> {
+    const route = findRoute(this.#routes, new URL(request.url));
+    return route === undefined ? undefined : answerRequest(route, request);
+  }
+
+  status() {
+    return this.#modules.map((module) => module.status());
+  }
+
+  async restart(id: string): Promise<void> {
+    const module = this.#modules.find((candidate) => candidate.id === id);
+    if (module === undefined) throw new BulkheadError('UnknownModule', `there is no module "${id}"`);
+    await module.renew();
+    this.#index();
+  }
+
+  /** One reload after another; each sees what the one before it made. */
+  reload(config?: string | object): Promise<void> {
+    const reloading = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = reloading.catch(() => {});
+    return reloading;
+  }
+
+  on<E extends keyof ModuleEvents>(event: E, listener: (data: ModuleEvents[E]) => void): () => void {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners);
+    listeners.add(listener as (data: never) => void);
+    return () => listeners.delete(listener as (data: never) => void);
+  }
+
+  close({ drainMs = DRAIN_MS }: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    clearInterval(this.#watch);
+    let timer: NodeJS.Timeout | undefined;
+    const drained = new Promise((done) => {
+      timer = setTimeout(done, drainMs);
+    });
+    await Promise.race([this.#dispatcher.settled(), drained]);
+    clearTimeout(timer);
+    for (const module of this.#modules) module.stop();
+    await this.#fleet.close();
+    await Promise.all([...this.#fetchers.values()].map((fetcher) => fetcher.close()));
+    await this.#storage?.close();
+  }
+
+  async #reload(config?: string | object): Promise<void> {
+    const next = checkedConfig(config === undefined ? this.#options : sourceOf(config));
+    const kept = this.#modules.filter((module) => next.modules.some((entry) => sameEntry(entry, module.entry)));
+    const entries = next.modules.filter((entry) => !kept.some(({ id }) => id === entry.id));
+    const started = await this.#startAll(entries);
+    const fresh = new Map(started.modules.map((each) => [each.module.id, each.module]));
+    const before = this.#modules;
+    this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.find((module) => module.id === id) ?? []);
+    this.#config = next;
+    this.#adopt(started);
+    const settled = this.#dispatcher.settled();
+    for (const module of before) if (!this.#modules.includes(module)) void module.retire(settled);
+  }
+
+  async #startAll(entries: readonly ModuleEntry[]): Promise<Started> {
+    const started = await startModules(entries, this.#services());
+    const problems = [...started.problems, ...this.#pathProblems(started)];
+    if (problems.length > 0) {
+      discard(started);
+      throw new ConfigurationError(problems);
+    }
+    return started;
+  }
+
+  #pathProblems({ modules }: Started) {
+    const reserved = this.#options.reservedPaths ?? [];
+    return modules.flatMap(({ module, life }) =>
+      (life?.registered.resources ?? []).flatMap((path) => {
+        const taken = reservedPath(path, reserved);
+        if (taken === undefined) return [];
+        const message = `the web resource ${path} is in the reserved ${taken}`;
+        return problemAt(module.entry, { code: 'SetupFailed', message, hint: 'register it below /_synapse/client' }, [
+          'module',
+        ]);
+      }),
+    );
+  }
+
+  #adopt({ modules }: Started): void {
+    for (const { module, life, cause } of modules) {
+      if (life === undefined) module.park(cause);
+      else module.adopt(life);
+    }
+    this.#index((module, message) => this.#logger.warn({ module }, message));
+    this.#fleet.needs = this.#modules.filter((module) => !module.hasOwnHull).map(({ cellOptions }) => cellOptions);
+  }
+
+  /** Which module registered what; made anew whenever that may have changed, so that a call only looks it up. */
+  #index(warn: (module: string, message: string) => void = () => {}): void {
+    this.#registered = new Map(
+      callbackNames.map((name) => [
+        name,
+        this.#modules.filter(({ registered }) => registered.callbacks.includes(name)),
+      ]),
+    );
+    this.#routes = createRoutes(this.#modules, warn);
+  }
+
+  #services(): StartServices {
+    const storage = this.#storage as Storage;
+    return {
+      fleet: this.#fleet,
+      logger: this.#logger,
+      homeserver: this.#options.homeserver,
+      emit: (event, data) => this.#emit(event, data),
+      registrationChanged: () => this.#index(),
+      stubborn: (module, life) => {
+        const { hull } = life.cell;
+        this.#logger.error(
+          { module: module.id, pid: hull.pid },
+          `a thread of ${module.id} cannot be ended: its hull has to go`,
+        );
+        this.#blamer.name(hull, module);
+        hull.crash();
+      },
+      storeOf: ({ id, limits }) => storage.of(id, { quotaBytes: limits.storage }),
+      fetcherOf: ({ permissions }) => this.#fetcherFor(permissions.network),
+    };
+  }
+
+  #fetcherFor(grants: readonly string[]): Fetcher {
+    const key = grants.join('\n');
+    const fetcher = this.#fetchers.get(key) ?? createFetcher({ grants });
+    this.#fetchers.set(key, fetcher);
+    return fetcher;
+  }
+
+  #emit<E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]): void {
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        (listener as (data: ModuleEvents[E]) => void)(data);
+      } catch (error) {
+        this.#logger.error({ err: error }, `a listener for "${event}" threw`);
+      }
+    }
+  }
+
+  #hullExited(hull: Hull, exit: HullExit): void {
+    const inhabitants = this.#modules.filter((module) => module.inhabits(hull));
+    if (inhabitants.length === 0 || this.#closing !== undefined) return;
+    const { roles, suspects, known } = this.#blamer.judge(hull, exit, inhabitants);
+    const names = suspects.map(({ id }) => id);
+    const who = names.length === 0 ? 'nobody is suspected' : `${known ? 'culprit' : 'suspects'}: ${names.join(', ')}`;
+    this.#logger.error(
+      { pid: hull.pid, cause: exit.cause, modules: names, known },
+      `a hull ended by ${exit.cause}; ${who}`,
+    );
+    for (const [module, role] of roles) module.hullEnded(hull, role, exit.cause);
+    this.#emit('hull', { pid: hull.pid ?? 0, cause: exit.cause, modules: names, known });
+    // Once the culprit has shown itself in a hull of its own, whoever was suspected with it goes back.
+    if (known && [...roles.values()].includes('culprit')) {
+      for (const module of this.#modules) if (roles.get(module) !== 'culprit') module.quarantinedUntil = 0;
+    }
+  }
+
+  /** Now and then: blocked cells, a hull that runs out of pairs, suspects whose quarantine is over. */
+  #look(): void {
+    for (const module of this.#modules) module.watch();
+    if (this.#moving) return;
+    if (this.#fleet.runsLow) {
+      this.#fleet.changeHull();
+      void this.#move(this.#modules.filter((module) => !module.hasOwnHull && module.life !== undefined));
+      return;
+    }
+    const released = this.#modules.filter((module) => module.isMisplaced);
+    if (released.length > 0) void this.#move(released);
+  }
+
+  async #move(modules: readonly SupervisedModule[]): Promise<void> {
+    this.#moving = true;
+    for (const module of modules) {
+      await module.move().catch((error: unknown) => {
+        this.#logger.error({ module: module.id, err: error }, `${module.id} could not be moved to another hull`);
+      });
+    }
+    this.#moving = false;
+  }
+}
+
+/** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
+const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
+
+function checkedConfig(options: Pick<RuntimeOptions, 'config' | 'configFile'>): RuntimeConfig {
+  const { config, problems } = readConfig(configSource(options));
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return config;
+}
+
+function configSource({ config, configFile }: Pick<RuntimeOptions, 'config' | 'configFile'>): ConfigSource {
+  if (config === undefined) return { file: configFile ?? 'homeserver.yaml' };
+  if ('text' in config && typeof config.text === 'string') return config as { text: string; file: string };
+  return { value: config };
+}
+
+const sourceOf = (config: string | object): Pick<RuntimeOptions, 'config' | 'configFile'> =>
+  typeof config === 'string' ? { configFile: config } : { config };
+
+function sameEntry(a: ModuleEntry, b: ModuleEntry): boolean {
+  return JSON.stringify({ ...a, locate: 0 }) === JSON.stringify({ ...b, locate: 0 });
+}
+
+/** One typed method per row of the table, made from the table. */
+function facade(runtime: Runtime): Modules {
+  const methods: Partial<Record<Category, Record<string, unknown>>> = {};
+  for (const name of callbackNames) {
+    const { category } = callbacks[name];
+    methods[category] = { ...methods[category], [name]: (...args: unknown[]) => runtime.dispatch(name, args) };
+  }
+  return Object.freeze({
+    ...(methods as unknown as CallbackMethods),
+    has: (callback) => runtime.has(callback),
+    fetch: (request) => runtime.fetch(request),
+    status: () => runtime.status(),
+    restart: (id) => runtime.restart(id),
+    reload: (config) => runtime.reload(config),
+    close: (options) => runtime.close(options),
+    on: (event, listener) => runtime.on(event, listener),
+  } satisfies Modules);
+}

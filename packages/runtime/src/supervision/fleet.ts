@@ -1,0 +1,140 @@
+// The hulls of a runtime and the spare cells in them. It hands out warm cells, and sees to it that there are others: a hull
+// that ends is replaced by one that waits, with as many warm cells as there are modules to put back.
+
+import { type Cell, type CellOptions, type Hull, type HullExit, spawnHull, ThreadHull } from './hull.js';
+
+export interface FleetOptions {
+  readonly containment: 'process' | 'thread';
+  readonly hullExited: (hull: Hull, exit: HullExit) => void;
+}
+
+/** Socket pairs of the hull that most modules share; a pair is used up by each life. */
+const SHARED_SLOTS = 192;
+/** Of a hull for one module. */
+const OWN_SLOTS = 8;
+/** More warm cells than this are not kept in the hull that waits, whatever the number of modules. */
+const MOST_SPARES = 32;
+/** When the modules have had time to start: warming cells takes a core for a fifth of a second each. */
+const WARM_UP_AFTER_MS = 250;
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  /** The hull that modules share, and the one that will be when it ends. */
+  #shared: Hull | undefined;
+  #waiting: Hull | undefined;
+  /** Warm cells, and those being warmed, by hull. */
+  readonly #spares = new Map<Hull, Cell[]>();
+  readonly #hulls = new Set<Hull>();
+  #needs: CellOptions[] = [];
+  #warmUp: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** What the modules that share a hull need; spares are kept accordingly. */
+  set needs(needs: readonly CellOptions[]) {
+    this.#needs = [...needs];
+    this.#scheduleWarmUp();
+  }
+
+  /** A cell in the shared hull, or in one of its own. Warm if there is a spare of that kind. */
+  take(options: CellOptions, own: boolean): Cell {
+    if (own && this.#options.containment === 'process') return this.#spawn(OWN_SLOTS).open(options);
+    const hull = this.#sharedHull();
+    const spares = this.#spares.get(hull) ?? [];
+    const index = spares.findIndex(
+      (cell) => cell.memory === options.memory && cell.isolation === options.isolation && !cell.channel.closed,
+    );
+    this.#scheduleWarmUp();
+    return index >= 0 ? (spares.splice(index, 1)[0] as Cell) : hull.open(options);
+  }
+
+  /** Whether the shared hull will soon have no pair left for another life; the next one takes over then. */
+  get runsLow(): boolean {
+    return this.#shared !== undefined && this.#shared.room < this.#needs.length + 8;
+  }
+
+  /** Makes the waiting hull the shared one. Whoever still lives in the old one is to be moved by the caller. */
+  changeHull(): void {
+    this.#shared = undefined;
+    this.#sharedHull();
+  }
+
+  /** A hull in which nobody lives any more, and which is neither shared nor waiting, is let go. */
+  release(hull: Hull): void {
+    if (hull !== this.#shared && hull !== this.#waiting && hull.cells.size === 0) void hull.close();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#warmUp);
+    await Promise.all([...this.#hulls].map((hull) => hull.close()));
+  }
+
+  #sharedHull(): Hull {
+    if (this.#shared === undefined) {
+      this.#shared = this.#waiting ?? this.#spawn(SHARED_SLOTS);
+      this.#waiting = undefined;
+    }
+    return this.#shared;
+  }
+
+  #spawn(slots: number): Hull {
+    const hull = this.#options.containment === 'process' ? spawnHull(slots) : new ThreadHull();
+    this.#hulls.add(hull);
+    void hull.exited.then((exit) => {
+      this.#hulls.delete(hull);
+      this.#spares.delete(hull);
+      if (hull === this.#waiting) this.#waiting = undefined;
+      if (hull === this.#shared) this.#shared = undefined;
+      if (this.#closed) return;
+      this.#options.hullExited(hull, exit);
+      this.#scheduleWarmUp();
+    });
+    return hull;
+  }
+
+  #scheduleWarmUp(): void {
+    if (this.#closed || this.#warmUp !== undefined || this.#needs.length === 0) return;
+    this.#warmUp = setTimeout(() => {
+      void this.#warm().finally(() => {
+        this.#warmUp = undefined;
+      });
+    }, WARM_UP_AFTER_MS);
+    this.#warmUp.unref();
+  }
+
+  /** One cell after another: nobody waits for these, so they shall not crowd out those who work. */
+  async #warm(): Promise<void> {
+    const shared = this.#sharedHull();
+    for (const need of distinct(this.#needs)) await this.#addSpares(shared, need, 1);
+    if (this.#options.containment === 'thread' || this.#closed) return;
+    this.#waiting ??= this.#spawn(SHARED_SLOTS);
+    for (const need of distinct(this.#needs)) {
+      const number = this.#needs.filter((other) => sameKind(need, other)).length;
+      await this.#addSpares(this.#waiting, need, Math.min(number, MOST_SPARES));
+    }
+  }
+
+  async #addSpares(hull: Hull, need: CellOptions, number: number): Promise<void> {
+    const spares = this.#spares.get(hull) ?? [];
+    this.#spares.set(hull, spares);
+    for (let have = spares.filter((cell) => sameKind(cell, need)).length; have < number; have++) {
+      if (this.#closed || hull.room === 0 || !this.#hulls.has(hull)) return;
+      const cell = hull.open(need);
+      spares.push(cell);
+      void cell.channel.ended.then(() => {
+        const index = spares.indexOf(cell);
+        if (index >= 0) spares.splice(index, 1);
+      });
+      await Promise.race([cell.channel.ready, cell.channel.ended]);
+    }
+  }
+}
+
+const sameKind = (a: CellOptions, b: CellOptions): boolean => a.memory === b.memory && a.isolation === b.isolation;
+
+const distinct = (needs: readonly CellOptions[]): readonly CellOptions[] =>
+  needs.filter((need, index) => needs.findIndex((other) => sameKind(need, other)) === index);

@@ -1,0 +1,282 @@
+// Hulls as the host sees them: something that opens cells and kills them, and may end at any time. One is a child process,
+// the other, for embedders who may not spawn any, is the host's own process.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { setPriority } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel } from 'node:worker_threads';
+import * as v from 'valibot';
+import { Channel } from '../dispatch/channel.js';
+import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
+import { BUSY, type CellEnd, CellPool } from '../hull/pool.js';
+import { portCarrier, socketCarrier } from '../wire/carrier.js';
+
+export interface CellOptions {
+  /** The heap limit, in bytes. */
+  readonly memory: number;
+  readonly isolation: 'compartment' | 'thread';
+}
+
+/** One cell, from its opening as a spare to its end. */
+export interface Cell extends CellOptions {
+  readonly channel: Channel;
+  readonly hull: Hull;
+  /** Resolves when the channel is closed and it is known, as far as it can be, how the cell ended. */
+  readonly ended: Promise<CellEnd>;
+  /** Whether its thread was busy without a pause when the watchdog looked last. */
+  isBusy(): boolean;
+  /** The id of the call that it had begun last, as far as the watchdog has told; infinite when it has not. */
+  lastBegun(): number;
+  kill(): void;
+}
+
+/** How a hull ended, and which of its cells were busy just before. */
+export interface HullExit {
+  readonly cause: string;
+  readonly busy: ReadonlySet<Cell>;
+}
+
+export interface Hull {
+  readonly pid: number | undefined;
+  readonly cells: ReadonlySet<Cell>;
+  /** Whether it has ended. */
+  readonly gone: boolean;
+  /** How many more cells it can open. */
+  readonly room: number;
+  readonly exited: Promise<HullExit>;
+  open(options: CellOptions): Cell;
+  /** Ends it by force, with every cell in it. */
+  crash(): void;
+  /** Lets go of it: it ends by itself. */
+  close(): Promise<void>;
+}
+
+const bundles = join(dirname(fileURLToPath(import.meta.url)), '../bundles');
+const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+  ? '--permission'
+  : '--experimental-permission';
+/** Of a cell's own. Without --allow-worker: a thread that a cell starts is refused, whatever flags it asks for. */
+const cellFlags = [permission, `--allow-fs-read=${bundles}`, '--disable-warning=ExperimentalWarning'];
+
+/** The host is never starved by its modules. */
+const HULL_NICENESS = 5;
+/** The kernel's first choice when memory runs out. */
+const HULL_OOM_SCORE = '800';
+/** How long the report of a cell's end may come after its socket's. */
+const REPORT_MS = 100;
+const NEVER_BEGUN: CellEnd = { begun: Number.POSITIVE_INFINITY, cause: 'lost' };
+
+interface ProcessCell extends Cell {
+  readonly slot: number;
+  readonly report: (end: CellEnd) => void;
+  begun: number;
+}
+
+/** Spawns a hull process with a socket pair for each slot. */
+export function spawnHull(slots: number): Hull {
+  const child = spawn(
+    process.execPath,
+    [
+      permission,
+      '--allow-worker',
+      `--allow-fs-read=${bundles}`,
+      '--disable-warning=ExperimentalWarning',
+      '--disable-warning=SecurityWarning',
+      join(bundles, 'hull.cjs'),
+      bundles,
+      ...cellFlags,
+    ],
+    // Its own process group, so that the terminal's Ctrl-C is the host's alone to answer.
+    { stdio: ['ignore', 'ignore', 'pipe', ...Array<'pipe'>(slots + 1).fill('pipe')], env: {}, detached: true },
+  );
+  return new ProcessHull(child, slots);
+}
+
+class ProcessHull implements Hull {
+  readonly exited: Promise<HullExit>;
+  gone = false;
+  readonly #child: ChildProcess;
+  readonly #control: Duplex;
+  readonly #free: number[];
+  readonly #bySlot = new Map<number, ProcessCell>();
+  readonly #cells = new Set<Cell>();
+  #busy = new Set<number>();
+  #stderr = '';
+
+  constructor(child: ChildProcess, slots: number) {
+    this.#child = child;
+    this.#control = child.stdio[CONTROL_FD] as Duplex;
+    this.#free = Array.from({ length: slots }, (_, slot) => slots - 1 - slot);
+    this.exited = new Promise((resolve) => {
+      const exit = (cause: string): void => {
+        const busy = new Set<Cell>([...this.#busy].flatMap((slot) => this.#bySlot.get(slot) ?? []));
+        this.gone = true;
+        resolve({ cause, busy });
+      };
+      child.once('error', (error) => exit(error.message));
+      child.once('exit', (code, signal) => exit(this.#describe(code, signal)));
+    });
+    this.#control.on('error', () => {});
+    this.#control.setEncoding('utf8');
+    const read = lineReader(1 << 20, (line) => this.#hear(line));
+    this.#control.on('data', (text: string) => {
+      try {
+        read(text);
+      } catch {
+        // Only a module that has reached the hull's main thread could write nonsense here.
+        this.crash();
+      }
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-4000);
+    });
+    this.#adjust();
+    // The embedder's process may end while a hull is there; the hull notices by its control pipe.
+    child.unref();
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get cells(): ReadonlySet<Cell> {
+    return this.#cells;
+  }
+
+  get room(): number {
+    return this.#free.length;
+  }
+
+  open({ memory, isolation }: CellOptions): Cell {
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new RangeError('the hull has no socket pairs left');
+    const socket = this.#child.stdio[CONTROL_FD + 1 + slot] as Socket;
+    const channel = new Channel(socketCarrier(socket));
+    let report: (end: CellEnd) => void = () => {};
+    const reported = new Promise<CellEnd>((resolve) => {
+      report = resolve;
+    });
+    const cell: ProcessCell = {
+      slot,
+      memory,
+      isolation,
+      channel,
+      hull: this,
+      report,
+      begun: Number.POSITIVE_INFINITY,
+      ended: channel.ended.then(() => Promise.race([reported, this.exited.then(() => lastKnown(cell)), late()])),
+      isBusy: () => this.#busy.has(slot),
+      lastBegun: () => cell.begun,
+      kill: () => this.#command({ command: 'kill', slot }),
+    };
+    this.#bySlot.set(slot, cell);
+    this.#cells.add(cell);
+    void channel.ended.then(() => this.#cells.delete(cell));
+    this.#command({ command: 'open', slot, memory, isolation });
+    return cell;
+  }
+
+  crash(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  async close(): Promise<void> {
+    this.#child.ref();
+    this.#control.destroy();
+    for (const cell of this.#cells) cell.channel.close();
+    await this.exited;
+  }
+
+  #command(command: HullCommand): void {
+    if (!this.#control.destroyed) this.#control.write(`${JSON.stringify(command)}\n`);
+  }
+
+  #hear(line: string): void {
+    const report = v.parse(HullReport, JSON.parse(line));
+    if (report.report === 'ended') {
+      this.#bySlot.get(report.slot)?.report(report);
+    } else if (report.report === 'busy') {
+      this.#busy = new Set(report.cells.map(({ slot }) => slot));
+      for (const { slot, begun } of report.cells) {
+        const cell = this.#bySlot.get(slot);
+        if (cell !== undefined) cell.begun = begun;
+      }
+    }
+  }
+
+  #describe(code: number | null, signal: NodeJS.Signals | null): string {
+    const how = signal === null ? `exit code ${code}` : signal;
+    const why = /(?:FATAL ERROR|Fatal JavaScript).*/.exec(this.#stderr)?.[0];
+    return why === undefined ? how : `${how} (${why.slice(0, 200)})`;
+  }
+
+  #adjust(): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      setPriority(pid, HULL_NICENESS);
+    } catch {
+      // It has ended already, or the system does not let us: a courtesy, not a guard.
+    }
+    if (process.platform === 'linux') {
+      writeFile(`/proc/${pid}/oom_score_adj`, HULL_OOM_SCORE).catch(() => {});
+    }
+  }
+}
+
+/** What the watchdog said last of a cell that was lost with its hull. */
+const lastKnown = (cell: ProcessCell): CellEnd => ({ begun: cell.begun, cause: 'the hull ended' });
+
+const late = (): Promise<CellEnd> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, REPORT_MS, NEVER_BEGUN).unref();
+  });
+
+/** The host's own process as a hull: without the wall that a process is, and with no way to end it. */
+export class ThreadHull implements Hull {
+  readonly pid = undefined;
+  readonly gone = false;
+  readonly room = Number.POSITIVE_INFINITY;
+  /** Its end is the host's own. */
+  readonly exited = new Promise<HullExit>(() => {});
+  readonly #pool = new CellPool({ bootstrap: join(bundles, 'cell.cjs'), execArgv: cellFlags });
+  readonly #cells = new Set<Cell>();
+
+  get cells(): ReadonlySet<Cell> {
+    return this.#cells;
+  }
+
+  open({ memory, isolation }: CellOptions): Cell {
+    const { port1, port2 } = new MessageChannel();
+    const channel = new Channel(portCarrier(port1));
+    const pooled = this.#pool.open({ port: port2 }, memory, isolation);
+    const cell: Cell = {
+      memory,
+      isolation,
+      channel,
+      hull: this,
+      ended: pooled.ended.then((end) => {
+        channel.close();
+        this.#cells.delete(cell);
+        return end;
+      }),
+      isBusy: () => pooled.load() > BUSY,
+      lastBegun: () => pooled.begun(),
+      kill: () => pooled.kill(),
+    };
+    this.#cells.add(cell);
+    return cell;
+  }
+
+  /** Nothing can be done: a thread that does not end takes a core of the host's for as long as it likes. */
+  crash(): void {}
+
+  async close(): Promise<void> {
+    for (const cell of this.#cells) cell.kill();
+    await Promise.all([...this.#cells].map(({ ended }) => ended));
+  }
+}

@@ -1,0 +1,223 @@
+// One life of a module: a cell that was given its script, its configuration and a set-up. When the cell ends, so does it.
+
+import { type CallbackName, callbackNames, callbacks, type Homeserver, type Row } from '@bulkhead/sdk/contract';
+import * as v from 'valibot';
+import { exposeGuarded } from '../api/guard.js';
+import type { Fetcher } from '../api/network.js';
+import { type ApiLoad, createApiMethods } from '../api/server.js';
+import type { ModuleStore } from '../api/storage.js';
+import type { ModuleEntry } from '../config/entry.js';
+import type { RawAnswer } from '../dispatch/call.js';
+import type { Channel } from '../dispatch/channel.js';
+import { parseHostile } from '../dispatch/hostile.js';
+import type { Bundle } from '../loading/bundle.js';
+import { type ConfigureBody, type Manifest, type ManifestRow, RecordType, type ThrownError } from '../wire/record.js';
+import type { Cell } from './hull.js';
+
+/** What a life needs besides its cell; the same for all lives of a module. */
+export interface LifeParts {
+  readonly entry: ModuleEntry;
+  readonly exportName: string;
+  readonly bundle: Bundle;
+  readonly homeserver: Homeserver;
+  readonly store: ModuleStore;
+  readonly fetcher: Fetcher;
+  readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: unknown) => void;
+  readonly violated: (message: string) => void;
+}
+
+export interface Registered {
+  readonly callbacks: readonly CallbackName[];
+  readonly resources: readonly string[];
+}
+
+/** Why a life did not begin. */
+export class StartFailure extends Error {
+  override readonly name = 'StartFailure';
+  /** `CellLost`: the cell ended meanwhile, by the module's doing or with its hull. */
+  readonly code: 'ExportNotFound' | 'ConfigRejected' | 'SetupFailed' | 'SetupTimedOut' | 'CellLost';
+  /** Where in the entry's `config` a ConfigError points. */
+  readonly path: readonly (string | number)[];
+  readonly exports: readonly string[];
+  /** Whether the hull ended, too. */
+  readonly withHull: boolean;
+
+  constructor(
+    code: StartFailure['code'],
+    message: string,
+    details: {
+      readonly path?: readonly (string | number)[];
+      readonly exports?: readonly string[];
+      readonly stack?: string;
+      readonly withHull?: boolean;
+    } = {},
+  ) {
+    super(message);
+    this.code = code;
+    this.path = details.path ?? [];
+    this.exports = details.exports ?? [];
+    this.withHull = details.withHull ?? false;
+    if (details.stack !== undefined) this.stack = details.stack;
+  }
+}
+
+const KIBIBYTE = 1024;
+const USUAL_RESULT_LIMIT = 128 * KIBIBYTE;
+const MOST_RESOURCES = 100;
+
+const Loaded = v.object({ exports: v.array(v.string()) });
+const Configured = v.object({ permissions: v.fallback(v.record(v.string(), v.array(v.string())), {}) });
+const SetUp = v.object({
+  callbacks: v.array(v.picklist(callbackNames)),
+  resources: v.pipe(v.array(v.pipe(v.string(), v.maxLength(1000))), v.maxLength(MOST_RESOURCES)),
+});
+
+export class Life {
+  readonly cell: Cell;
+  readonly channel: Channel;
+  readonly apiLoad: ApiLoad = { underWay: 0 };
+  /** Web requests that the module is answering, by the id of their record. */
+  readonly requests = new Map<number, Request>();
+  /** What the module asks for; what it has is in the entry. */
+  asked: Readonly<Record<string, readonly string[]>> = {};
+  registered: Registered = { callbacks: [], resources: [] };
+  startMs = 0;
+  readonly #parts: LifeParts;
+  readonly #begunAt = performance.now();
+  #msLeft: number;
+
+  constructor(cell: Cell, parts: LifeParts) {
+    this.cell = cell;
+    this.channel = cell.channel;
+    this.#parts = parts;
+    this.#msLeft = parts.entry.setupTimeout;
+    const methods = createApiMethods(
+      {
+        grants: parts.entry.permissions,
+        homeserver: parts.homeserver,
+        store: parts.store,
+        fetcher: parts.fetcher,
+        channel: cell.channel,
+        requests: this.requests,
+        adapterFailed: (method, error) => parts.log('error', `the homeserver's ${method} failed`, { err: error }),
+      },
+      this.apiLoad,
+    );
+    const api = exposeGuarded(methods, (message) => cell.channel.sendApi(message));
+    cell.channel.attach({
+      api: (message) => api.receive(message),
+      log: parts.log,
+      violation: parts.violated,
+    });
+  }
+
+  /** Evaluates the module's script and finds its export. @throws StartFailure */
+  async load(): Promise<void> {
+    await Promise.race([this.channel.ready, this.channel.ended]);
+    const { exports } = await this.#ask('SetupFailed', RecordType.load, this.#parts.bundle.script, Loaded);
+    const { exportName } = this.#parts;
+    if (!exports.includes(exportName)) {
+      throw new StartFailure('ExportNotFound', `there is no export "${exportName}"`, { exports });
+    }
+  }
+
+  /** Runs parseConfig. @throws StartFailure */
+  async configure(): Promise<void> {
+    const { entry, exportName, homeserver } = this.#parts;
+    const manifest: Manifest = {
+      moduleId: entry.id,
+      serverName: homeserver.serverName,
+      exportName,
+      callbacks: manifestRows(entry),
+    };
+    const body: ConfigureBody = { manifest, config: entry.config };
+    const { permissions } = await this.#ask('ConfigRejected', RecordType.configure, JSON.stringify(body), Configured);
+    this.asked = permissions;
+  }
+
+  /** Constructs the module. @throws StartFailure */
+  async setUp(): Promise<void> {
+    this.registered = await this.#ask('SetupFailed', RecordType.setup, '', SetUp);
+    this.startMs = performance.now() - this.#begunAt;
+  }
+
+  /** All of it, for a module that was set up before. @throws StartFailure */
+  async begin(): Promise<void> {
+    await this.load();
+    await this.configure();
+    await this.setUp();
+  }
+
+  async #ask<S extends v.GenericSchema>(
+    failure: 'ConfigRejected' | 'SetupFailed',
+    type: number,
+    body: string,
+    schema: S,
+  ): Promise<v.InferOutput<S>> {
+    const startedAt = performance.now();
+    const answer = await withTimeout(this.channel.ask(type, body).answer, this.#msLeft);
+    // parseConfig and set-up have one deadline together; the time between the two is not the module's.
+    this.#msLeft -= performance.now() - startedAt;
+    if (answer === undefined) {
+      throw new StartFailure('SetupTimedOut', `was not set up within ${this.#parts.entry.setupTimeout} ms`);
+    }
+    if (answer.kind === 'failed' && answer.failure === 'crashed') {
+      const { cause } = await this.cell.ended;
+      throw new StartFailure('CellLost', `the cell was lost: ${cause}`, { withHull: this.cell.hull.gone });
+    }
+    return v.parse(schema, read(answer, failure));
+  }
+}
+
+/** The largest answer of a callback, in bytes. */
+export function resultLimitOf(entry: ModuleEntry, callback: CallbackName): number {
+  const row: Row = callbacks[callback];
+  return entry.limits.result ?? row.resultLimit ?? USUAL_RESULT_LIMIT;
+}
+
+function manifestRows(entry: ModuleEntry): Readonly<Record<string, ManifestRow>> {
+  return Object.fromEntries(
+    Object.entries(callbacks as Record<CallbackName, Row>).map(([name, row]): [string, ManifestRow] => [
+      name,
+      {
+        category: row.category,
+        forms: row.args.map(({ form }) => form),
+        answer: row.answer.kind,
+        ...('of' in row.answer ? { of: row.answer.of } : {}),
+        limit: resultLimitOf(entry, name as CallbackName),
+        requires: row.requires ?? [],
+      },
+    ]),
+  );
+}
+
+function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed'): unknown {
+  switch (answer.kind) {
+    case 'value':
+      return parseHostile(answer.text);
+    case 'threw':
+      throw startFailure(answer.error, failure);
+    case 'nothing':
+      throw new StartFailure(failure, 'the cell gave no answer');
+    case 'failed':
+      throw new StartFailure(failure, answer.message);
+  }
+}
+
+function startFailure(
+  { name, message, path, stack }: ThrownError,
+  failure: 'ConfigRejected' | 'SetupFailed',
+): StartFailure {
+  const text = name === 'ConfigError' || name === 'ApiError' ? message : `${name}: ${message}`;
+  return new StartFailure(failure, text, { path: path ?? [], ...(stack ? { stack } : {}) });
+}
+
+function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.max(0, ms), undefined);
+    void promise.then((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
+}

@@ -1,0 +1,505 @@
+// One configured module over all its lives: it takes calls, gives them to the life of the moment, ends a life that does not
+// answer, begins another, and stops asking a module that fails again and again.
+
+import { type CallbackName, callbacks, type FailureKind, type FailurePolicy, type Row } from '@bulkhead/sdk/contract';
+import type { ModuleEntry } from '../config/entry.js';
+import type { Call } from '../dispatch/call.js';
+import { Deadlines } from '../dispatch/deadline.js';
+import type { Askable } from '../dispatch/dispatcher.js';
+import type { ModuleEvents, ModuleState, ModuleStatus } from '../modules.js';
+import type { Logger } from '../observe/log.js';
+import { Breaker } from './breaker.js';
+import type { Fleet } from './fleet.js';
+import type { Cell, CellOptions, Hull } from './hull.js';
+import { Life, type LifeParts, type Registered, resultLimitOf, StartFailure } from './life.js';
+
+export interface ModuleServices {
+  readonly fleet: Fleet;
+  readonly logger: Logger;
+  /** The module's present life may have registered something else than the one before. */
+  readonly registrationChanged: () => void;
+  /** A thread does not end although it was told to. */
+  readonly stubborn: (module: SupervisedModule, life: Life) => void;
+  readonly emit: <E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]) => void;
+}
+
+/** What a module had to do with the end of the hull that it lived in. */
+export type HullRole = 'innocent' | 'suspect' | 'culprit';
+
+/** A cell that was asked for a sign of life and gives none for so long is blocked. */
+const PING_MS = 100;
+const STARVED_MS = 400;
+/** A thread that was told to end and has not for so long takes its hull with it. */
+const KILL_MS = 300;
+/** A life that was shorter than this makes the next one wait. */
+const SHORT_LIFE_MS = 1_000;
+const LONGEST_DELAY_MS = 5_000;
+/** How long a suspect lives in a hull of its own before it is trusted with the others again. */
+const QUARANTINE_MS = 60_000;
+
+/** Without callbacks there is no timeout to go by. */
+const LEAST_BLOCKED_MS = 5_000;
+/** How often a life that was replaced is looked at, to end it when it is idle. */
+const LOOK_MS = 20;
+
+const NOT_THE_MODULES_FAULT: ReadonlySet<FailureKind> = new Set(['api_timeout', 'queue_timeout', 'parked', 'stopped']);
+
+export class SupervisedModule implements Askable {
+  readonly entry: ModuleEntry;
+  /** A hull of its own until then, on the clock of `performance.now()`. */
+  quarantinedUntil = 0;
+  readonly #parts: LifeParts;
+  readonly #services: ModuleServices;
+  readonly #breaker: Breaker;
+  readonly #deadlines = new Deadlines((call) => this.#expired(call));
+  readonly #waiting = new Set<Call>();
+  /** Lives that were ended, or that answer their last calls, until their cells are gone. */
+  readonly #leaving = new Set<Life>();
+  readonly #failures: Partial<Record<FailureKind, number>> = {};
+  #life: Life | undefined;
+  #state: ModuleState = 'starting';
+  /** What the first life registered. A later one that registers something else is a module that changed under our hands. */
+  #registered: Registered = { callbacks: [], resources: [] };
+  #asked: Readonly<Record<string, readonly string[]>> = {};
+  #startMs = 0;
+  #memory: number | undefined;
+  #calls = 0;
+  #restarts = 0;
+  #delay = 0;
+  #begunAt = 0;
+  #revival: NodeJS.Timeout | undefined;
+  /** Lives that were asked for a sign of life, with the call because of which. */
+  readonly #suspects = new Map<Life, Call>();
+  #pinging: { readonly life: Life; readonly since: number } | undefined;
+
+  constructor(parts: Omit<LifeParts, 'violated'>, services: ModuleServices) {
+    this.entry = parts.entry;
+    this.#parts = { ...parts, violated: (message) => this.#violated(message) };
+    this.#services = services;
+    this.#breaker = new Breaker(parts.entry.breaker);
+  }
+
+  get id(): string {
+    return this.entry.id;
+  }
+
+  get mode(): 'enforce' | 'observe' {
+    return this.entry.mode;
+  }
+
+  get state(): ModuleState {
+    return this.#breaker.state.state === 'closed' || this.#state !== 'running' ? this.#state : 'parked';
+  }
+
+  get registered(): Registered {
+    return this.#registered;
+  }
+
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  get cellOptions(): CellOptions {
+    return { memory: this.entry.limits.memory, isolation: this.entry.isolation };
+  }
+
+  get hasOwnHull(): boolean {
+    return this.entry.hull === 'own' || this.entry.isolation === 'thread' || this.quarantinedUntil > performance.now();
+  }
+
+  livesIn(cell: Cell): boolean {
+    return [...this.#lives()].some((life) => life.cell === cell);
+  }
+
+  inhabits(hull: Hull): boolean {
+    return [...this.#lives()].some((life) => life.cell.hull === hull);
+  }
+
+  /** Whether it was asked anything in that hull that it has not answered. */
+  isAskedIn(hull: Hull): boolean {
+    return [...this.#lives()].some(
+      ({ cell, channel, requests }) => cell.hull === hull && (channel.inFlight > 0 || requests.size > 0),
+    );
+  }
+
+  quarantine(): void {
+    this.quarantinedUntil = performance.now() + QUARANTINE_MS;
+  }
+
+  timeoutOf(callback: CallbackName): number {
+    return this.entry.timeouts[callback] ?? this.entry.timeout ?? callbacks[callback].timeout;
+  }
+
+  policyOf(callback: CallbackName): FailurePolicy | 'skip' {
+    const row: Row = callbacks[callback];
+    if (row.onFailure === 'skip') return 'skip';
+    return this.entry.onFailures[callback] ?? this.entry.onFailure ?? row.onFailure;
+  }
+
+  resultLimitOf(callback: CallbackName): number {
+    return resultLimitOf(this.entry, callback);
+  }
+
+  /** A life for this module that is not its present one yet. */
+  newLife(): Life {
+    return new Life(this.#services.fleet.take(this.cellOptions, this.hasOwnHull), this.#parts);
+  }
+
+  /** Makes a life that is set up the one that answers from now on. The one before answers what it was asked. */
+  adopt(life: Life): void {
+    const previous = this.#life;
+    this.#life = life;
+    this.#registered = life.registered;
+    this.#asked = life.asked;
+    this.#startMs = life.startMs;
+    this.#begunAt = performance.now();
+    this.#watchEnd(life);
+    if (previous !== undefined) void this.#letGo(previous);
+    this.#setState('running', 'set up');
+    this.#sendWaiting();
+  }
+
+  /** Parks a module that could not be set up, where the configuration says that it is not required. */
+  park(cause: string): void {
+    this.#breaker.park();
+    this.#setState('parked', cause);
+    this.#reviveLater();
+  }
+
+  ask(call: Call): void {
+    this.#calls++;
+    if (this.#state === 'stopped') {
+      call.fail('stopped', 'the module was stopped');
+    } else if (!this.#breaker.admits()) {
+      call.fail('parked', 'the module failed too often and is not asked at present');
+    } else {
+      this.#deadlines.watch(call);
+      this.#waiting.add(call);
+      this.#sendWaiting();
+    }
+  }
+
+  cancel(call: Call): void {
+    call.abandon();
+    this.#waiting.delete(call);
+    this.#breaker.inconclusive();
+    for (const life of this.#lives()) life.channel.cancel(call, 'unneeded');
+    this.#sendWaiting();
+  }
+
+  judged(callback: CallbackName, result: 'allow' | 'reject' | FailureKind, durationMs: number, message: string): void {
+    this.#services.emit('call', { module: this.id, callback, result, durationMs });
+    this.#sendWaiting();
+    if (result === 'allow' || result === 'reject') {
+      this.#breaker.succeeded();
+      return;
+    }
+    if (NOT_THE_MODULES_FAULT.has(result)) this.#breaker.inconclusive();
+    this.#failures[result] = (this.#failures[result] ?? 0) + 1;
+    const fields = { module: this.id, callback, kind: result, durationMs: Math.round(durationMs) };
+    if (result === 'parked' || result === 'stopped') {
+      this.#services.logger.debug(fields, message);
+      return;
+    }
+    this.#services.logger.warn(fields, `${this.id} failed in ${callback}: ${message}`);
+    if (NOT_THE_MODULES_FAULT.has(result)) return;
+    if (this.#breaker.failed()) this.#parked(`failed too often, last in ${callback}: ${message}`);
+  }
+
+  warn(callback: CallbackName, message: string): void {
+    this.#services.logger.warn({ module: this.id, callback }, `${this.id} in ${callback}: ${message}`);
+  }
+
+  /** A new life beside the present one, which it replaces when it is set up. @throws StartFailure */
+  async renew(): Promise<void> {
+    if (await this.#replaceLife()) {
+      this.#restarts++;
+      this.#breaker.reset();
+    }
+  }
+
+  /** Whether it lives alone although it need not any more. */
+  get isMisplaced(): boolean {
+    return this.quarantinedUntil > 0 && !this.hasOwnHull && this.#life !== undefined;
+  }
+
+  /** To the hull that it belongs in now, without losing a call. @throws StartFailure */
+  async move(): Promise<void> {
+    this.quarantinedUntil = 0;
+    await this.#replaceLife();
+  }
+
+  /** The hull is gone, and with it the life. */
+  hullEnded(hull: Hull, role: HullRole, cause: string): void {
+    for (const life of this.#lives()) {
+      if (life.cell.hull !== hull) continue;
+      // An innocent module's calls are all asked again, begun or not; a suspect's only when they had not begun.
+      const again = role === 'innocent' ? 'all' : 'unbegun';
+      this.#takeBack(life, life.cell.lastBegun(), 'the hull was aborted while the call was running', again);
+      this.#leaving.delete(life);
+      if (life !== this.#life) continue;
+      this.#life = undefined;
+      if (role !== 'innocent') this.quarantine();
+      if (role === 'culprit') {
+        this.#breaker.park();
+        this.#parked(`aborted its hull: ${cause}`);
+      } else {
+        this.#restart(`its hull ended: ${cause}`);
+      }
+    }
+  }
+
+  /** Called now and then: a cell that does not answer for longer than any call may take is blocked. */
+  watch(): void {
+    const life = this.#life;
+    if (life === undefined || this.#pinging?.life === life) {
+      if (
+        life !== undefined &&
+        this.#pinging !== undefined &&
+        performance.now() - this.#pinging.since > this.#longestTimeout()
+      ) {
+        this.#kill(life, 'its event loop is blocked');
+      }
+      return;
+    }
+    this.#pinging = { life, since: performance.now() };
+    void life.channel.ping().then(({ heap, external }) => {
+      this.#memory = heap + external;
+      this.#pinging = undefined;
+    });
+  }
+
+  /** Takes no new calls; those under way are answered as long as `settled` has not resolved. */
+  async retire(settled: Promise<void>): Promise<void> {
+    await settled;
+    this.stop();
+    await Promise.all([...this.#lives()].map(({ cell }) => cell.ended));
+  }
+
+  /** Ends everything now; what is not answered fails as `stopped`. */
+  stop(): void {
+    this.#setState('stopped', 'stopped');
+    clearTimeout(this.#revival);
+    for (const life of this.#lives()) {
+      for (const call of life.channel.takePending()) call.fail('stopped', 'the module was stopped');
+      this.#end(life);
+    }
+    for (const call of this.#waiting) call.fail('stopped', 'the module was stopped');
+    this.#waiting.clear();
+    this.#life = undefined;
+    this.#deadlines.close();
+  }
+
+  status(): ModuleStatus {
+    const { permissions } = this.entry;
+    return {
+      id: this.id,
+      specifier: this.entry.specifier,
+      state: this.state,
+      mode: this.mode,
+      callbacks: this.#registered.callbacks,
+      resources: this.#registered.resources,
+      permissions: { asked: this.#asked, granted: { ...permissions } },
+      restarts: this.#restarts,
+      calls: this.#calls,
+      failures: { ...this.#failures },
+      inFlight: this.#waiting.size + (this.#life?.channel.inFlight ?? 0),
+      startMs: this.#startMs,
+      memory: this.#memory,
+      hullPid: this.#life?.cell.hull.pid,
+    };
+  }
+
+  *#lives(): Iterable<Life> {
+    if (this.#life !== undefined) yield this.#life;
+    yield* [...this.#leaving];
+  }
+
+  #sendWaiting(): void {
+    const channel = this.#life?.channel;
+    if (channel === undefined || channel.closed) return;
+    for (const call of this.#waiting) {
+      if (channel.inFlight >= this.entry.limits.callsInFlight) return;
+      this.#waiting.delete(call);
+      if (!call.isSettled) channel.call(call);
+    }
+  }
+
+  /** @returns whether the module was still wanted when the new life was set up */
+  async #replaceLife(): Promise<boolean> {
+    const life = this.newLife();
+    try {
+      await life.begin();
+    } catch (error) {
+      this.#end(life);
+      throw error;
+    }
+    if (this.#state === 'stopped') {
+      this.#end(life);
+      return false;
+    }
+    this.adopt(life);
+    return true;
+  }
+
+  #expired(call: Call): void {
+    const life = [...this.#lives()].find(({ channel }) => channel.pending(call.recordId) === call);
+    if (life === undefined) {
+      this.#waiting.delete(call);
+      call.fail('queue_timeout', 'the deadline passed before the module could be asked');
+      return;
+    }
+    life.channel.cancel(call, 'deadline');
+    const suspect = this.#suspects.get(life);
+    if (life.apiLoad.underWay > 0) {
+      call.fail('api_timeout', 'the deadline passed while the host was serving the module');
+    } else if (suspect !== undefined && suspect.sentAt < call.sentAt) {
+      call.fail('queue_timeout', 'the deadline passed behind another call of the module');
+    } else {
+      call.fail('module_timeout', `no answer within ${Math.round(call.request.timeoutMs)} ms`);
+    }
+    if (suspect === undefined) void this.#expectSign(life, call);
+  }
+
+  /** A late answer and a blocked event loop are told apart: only a cell that does not turn its loop is ended. */
+  async #expectSign(life: Life, call: Call): Promise<void> {
+    this.#suspects.set(life, call);
+    const pong = life.channel.ping();
+    let alive = await Promise.race([pong, sleep(PING_MS)]);
+    // Its thread may be waiting for a core rather than looping: that is for the watchdog in the hull to say.
+    if (alive === undefined && !life.cell.isBusy()) alive = await Promise.race([pong, sleep(STARVED_MS)]);
+    if (alive === undefined && !life.channel.closed) this.#kill(life, `no sign of life since ${call.request.callback}`);
+    this.#suspects.delete(life);
+  }
+
+  #violated(message: string): void {
+    this.#services.logger.error({ module: this.id }, `${this.id} broke the protocol: ${message}`);
+    if (this.#breaker.failed()) this.#parked('broke the protocol');
+    if (this.#life !== undefined) this.#kill(this.#life, `it broke the protocol: ${message}`);
+  }
+
+  /** The life is over for us now, whenever its thread ends; the next one does not wait for that. */
+  #kill(life: Life, cause: string): void {
+    this.#services.logger.warn({ module: this.id }, `the cell of ${this.id} is ended: ${cause}`);
+    this.#end(life);
+    if (life !== this.#life) return;
+    this.#life = undefined;
+    this.#restart(cause);
+  }
+
+  #end(life: Life): void {
+    this.#leaving.add(life);
+    life.cell.kill();
+    void life.cell.ended.then(() => {
+      this.#leaving.delete(life);
+      this.#services.fleet.release(life.cell.hull);
+    });
+    setTimeout(() => {
+      // Some loops inside V8 cannot be interrupted. The others of the hull go on in another.
+      if (!life.channel.closed) this.#services.stubborn(this, life);
+    }, KILL_MS).unref();
+  }
+
+  /** Lets a replaced life answer what it was asked, then ends it. */
+  async #letGo(life: Life): Promise<void> {
+    this.#leaving.add(life);
+    while (!life.channel.closed && (life.channel.inFlight > 0 || life.requests.size > 0)) await sleep(LOOK_MS);
+    this.#end(life);
+  }
+
+  #watchEnd(life: Life): void {
+    void life.cell.ended.then(({ begun, cause }) => {
+      this.#takeBack(life, begun, `the cell was lost while the call was running: ${cause}`);
+      if (life !== this.#life) return;
+      this.#life = undefined;
+      this.#services.logger.warn({ module: this.id, cause }, `the cell of ${this.id} was lost: ${cause}`);
+      this.#services.fleet.release(life.cell.hull);
+      this.#restart(cause);
+    });
+  }
+
+  /**
+   * Calls that had not begun are asked once more, of the next life, if their deadlines allow. With `all` those that had
+   * begun are, too, but for notifications: being told twice may do something twice.
+   */
+  #takeBack(life: Life, begun: number, message: string, again: 'unbegun' | 'all' = 'unbegun'): void {
+    for (const call of life.channel.takePending()) {
+      if (call.isSettled) continue;
+      const askable = call.recordId > begun || (again === 'all' && callbacks[call.request.callback].join !== 'notify');
+      if (askable && call.attempt === 1 && call.msLeft > 0 && this.#state !== 'stopped') {
+        call.attempt = 2;
+        this.#waiting.add(call);
+      } else {
+        call.fail('crashed', message);
+      }
+    }
+    this.#sendWaiting();
+  }
+
+  #restart(cause: string): void {
+    if (this.#state === 'stopped') return;
+    this.#setState('restarting', cause);
+    const short = performance.now() - this.#begunAt < SHORT_LIFE_MS;
+    this.#delay = short ? Math.min(Math.max(this.#delay * 2, 50), LONGEST_DELAY_MS) : 0;
+    if (this.#breaker.state.state === 'open') this.#reviveLater();
+    else this.#reviveIn(this.#delay);
+  }
+
+  /** When the pause of the breaker is over, the module has to be there for its probe. */
+  #reviveLater(): void {
+    const { state } = this.#breaker;
+    if (state.state === 'open' && this.#life === undefined) this.#reviveIn(state.until - performance.now());
+  }
+
+  #reviveIn(ms: number): void {
+    clearTimeout(this.#revival);
+    if (ms <= 0) {
+      void this.#revive();
+    } else {
+      this.#revival = setTimeout(() => void this.#revive(), ms);
+      this.#revival.unref();
+    }
+  }
+
+  async #revive(): Promise<void> {
+    if (this.#state === 'stopped' || this.#life !== undefined) return;
+    try {
+      if (!(await this.#replaceLife())) return;
+      this.#restarts++;
+      this.#services.registrationChanged();
+    } catch (error) {
+      if (error instanceof StartFailure && error.code === 'CellLost' && error.withHull) {
+        this.#restart('its hull ended while it was set up again');
+        return;
+      }
+      this.#services.logger.error({ module: this.id, err: error }, `${this.id} could not be set up again`);
+      this.#breaker.failed();
+      this.#restart('could not be set up again');
+    }
+  }
+
+  #parked(cause: string): void {
+    this.#services.logger.error({ module: this.id }, `${this.id} is parked: ${cause}`);
+    for (const call of this.#waiting) call.fail('parked', 'the module failed too often and is not asked at present');
+    this.#waiting.clear();
+    if (this.#life === undefined) this.#setState('parked', cause);
+    else this.#services.emit('cell', { module: this.id, state: 'parked', cause });
+    this.#reviveLater();
+  }
+
+  #setState(state: ModuleState, cause: string): void {
+    this.#state = state;
+    this.#services.emit('cell', { module: this.id, state, cause });
+  }
+
+  #longestTimeout(): number {
+    const timeouts = this.#registered.callbacks.map((callback) => this.timeoutOf(callback));
+    return timeouts.length === 0 ? LEAST_BLOCKED_MS : Math.max(PING_MS, ...timeouts);
+  }
+}
+
+function sleep(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, undefined);
+  });
+}

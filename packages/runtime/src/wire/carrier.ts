@@ -1,0 +1,46 @@
+// The two things that frames cross on: a socket of the hull's, or a message port within one process.
+
+import type { Socket } from 'node:net';
+import type { MessagePort } from 'node:worker_threads';
+
+/** Carries bytes between one cell and its peer, in order, and says when the other end is gone. */
+export interface Carrier {
+  write(frame: Uint8Array): void;
+  /** Bytes written that the peer has not taken yet, as far as this end can tell. */
+  backlog(): number;
+  onBytes(receive: (bytes: Uint8Array) => void): void;
+  /** Called once, however the carrier ends. */
+  onClose(closed: () => void): void;
+  close(): void;
+}
+
+export function socketCarrier(socket: Socket): Carrier {
+  // A dying peer shows as EPIPE or ECONNRESET; 'close' follows, and that is what counts.
+  socket.on('error', () => {});
+  return {
+    write: (frame) => void socket.write(frame),
+    backlog: () => socket.writableLength,
+    onBytes: (receive) => void socket.on('data', receive),
+    onClose: (closed) => void socket.once('close', closed),
+    close: () => void socket.destroy(),
+  };
+}
+
+export function portCarrier(port: MessagePort): Carrier {
+  return {
+    // Transferred rather than copied when the frame owns its memory; Buffers of the shared pool do not.
+    write: (frame) =>
+      frame.byteLength === frame.buffer.byteLength
+        ? port.postMessage(frame, [frame.buffer as ArrayBuffer])
+        : port.postMessage(frame),
+    backlog: () => 0,
+    onBytes: (receive) =>
+      void port.on('message', (data: unknown) => {
+        // A port carries any clonable value; only bytes are of the protocol.
+        if (data instanceof Uint8Array) receive(data);
+        else port.close();
+      }),
+    onClose: (closed) => void port.once('close', closed),
+    close: () => port.close(),
+  };
+}

@@ -1,0 +1,128 @@
+// The esbuild run: TypeScript and packages in, one expression out.
+
+import { realpath } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type BuildFailure, type BuildOptions, build, type Message } from 'esbuild';
+import type { Fault } from '../config/entry.js';
+import type { BundleRequest } from './bundle.js';
+import { type LoadFailure, messageAt } from './failure.js';
+import { type ImportGraph, importChain, importGraph, shortName } from './imports.js';
+import { packageRules } from './rules.js';
+
+export interface Built {
+  readonly ok: true;
+  readonly script: string;
+  readonly sourceMap: string;
+  readonly inputs: readonly string[];
+}
+
+export async function buildScript(request: BundleRequest): Promise<Built | LoadFailure> {
+  // esbuild names files by their real paths, and the module's must be one of them.
+  const file = await realpath(request.file).catch(() => request.file);
+  const options = optionsFor({ ...request, file });
+  const workDir = dirname(file);
+  try {
+    const { outputFiles, metafile } = await build({ ...options, write: false, metafile: true });
+    const [map, script] = outputFiles;
+    if (!map || !script) throw new Error('esbuild gave no output');
+    return {
+      ok: true,
+      script: script.text.trimEnd(),
+      sourceMap: withAbsoluteSources(map.text, workDir),
+      inputs: Object.keys(metafile.inputs)
+        .filter((input) => input !== ENTRY && !input.startsWith('(disabled):'))
+        .map((input) => resolve(workDir, input)),
+    };
+  } catch (error) {
+    const { errors } = error as BuildFailure;
+    if (!Array.isArray(errors)) throw error;
+    return { ok: false, faults: await faultsOf(errors, options, file) };
+  }
+}
+
+const ENTRY = '<bulkhead>';
+
+function optionsFor({ file, insideEntry, isolation }: BundleRequest): BuildOptions {
+  return {
+    ...packageRules(isolation),
+    stdin: {
+      contents: `import { connect } from ${JSON.stringify(insideEntry)};
+import * as module from ${JSON.stringify(file)};
+export default connect(module);`,
+      resolveDir: dirname(file),
+      sourcefile: ENTRY,
+    },
+    bundle: true,
+    // An expression: `(() => { "use strict"; var bundle = (() => { ... })(); return bundle.default })()`
+    format: 'iife',
+    globalName: 'bundle',
+    banner: { js: '(()=>{"use strict";' },
+    footer: { js: 'return bundle.default})()' },
+    target: 'es2022',
+    define: { 'process.env.NODE_ENV': '"production"', ...(isolation === 'thread' ? ownPlace(file) : browserNames) },
+    // A script has no `import()` of its own; in a thread `require` does its work, in a compartment nothing does.
+    supported: { 'dynamic-import': isolation === 'compartment' },
+    minifyWhitespace: true,
+    legalComments: 'none',
+    sourcemap: 'external',
+    sourcesContent: false,
+    // Names in the output are relative to the module, so that the script is the same wherever it is made.
+    absWorkingDir: dirname(file),
+    outfile: join(dirname(file), 'bundle.js'),
+    logLevel: 'silent',
+  };
+}
+
+const browserNames = { global: 'globalThis', self: 'globalThis' };
+
+const ownPlace = (file: string) => ({
+  'import.meta.url': JSON.stringify(pathToFileURL(file).href),
+  'import.meta.filename': JSON.stringify(file),
+  'import.meta.dirname': JSON.stringify(dirname(file)),
+});
+
+function withAbsoluteSources(json: string, workDir: string): string {
+  const map = JSON.parse(json) as { sources: readonly string[] };
+  // esbuild writes URLs.
+  const sources = map.sources.map((source) => resolve(workDir, decodeURIComponent(source)));
+  return JSON.stringify({ ...map, sources });
+}
+
+const MOST_FAULTS = 10;
+
+async function faultsOf(errors: readonly Message[], options: BuildOptions, file: string): Promise<readonly Fault[]> {
+  const lacksBuiltin = errors.some((error) => isBuiltin(missingIn(error) ?? ''));
+  const graph = lacksBuiltin ? await importGraph(options) : undefined;
+  return errors.slice(0, MOST_FAULTS).map((error) => {
+    const missing = missingIn(error);
+    if (graph && missing && isBuiltin(missing)) return nodeImport(error, missing, graph, file);
+    return bundleFailed(error, missing, dirname(file));
+  });
+}
+
+const missingIn = ({ text }: Message): string | undefined => /^Could not resolve "(.+)"$/.exec(text)?.[1];
+
+function nodeImport({ location }: Message, missing: string, graph: ImportGraph, file: string): Fault {
+  const workDir = dirname(file);
+  const builtin = missing.startsWith('node:') ? missing : `node:${missing}`;
+  const importer = location ? resolve(workDir, location.file) : file;
+  const chain = importChain(graph, file, importer).map((link) => shortName(link, workDir));
+  return {
+    code: 'NodeImport',
+    message: `${builtin} does not exist in a compartment: ${[...chain, builtin].join(' -> ')}`,
+    hint: 'use web standards and the ModuleApi; or, for a module that you trust, set "isolation: thread"',
+  };
+}
+
+function bundleFailed({ text, location }: Message, missing: string | undefined, workDir: string): Fault {
+  const isPackage = missing !== undefined && !/^[./]/.test(missing);
+  return {
+    code: 'BundleFailed',
+    message: location ? messageAt(text, { ...location, column: location.column + 1 }, workDir) : text,
+    hint: isPackage
+      ? `is it installed? Looked for it from ${resolve(workDir, dirname(location?.file ?? ''))}`
+      : undefined,
+  };
+}

@@ -1,0 +1,91 @@
+// One module -> one script. The script stands for itself: the runtime's inside code first, then the module with all that
+// it imports.
+
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { buildScript } from './build.js';
+import { evadeCensorship } from './evade.js';
+import type { LoadFailure } from './failure.js';
+import type { Isolation } from './rules.js';
+
+export interface BundleRequest {
+  /** The module's file; absolute. */
+  readonly file: string;
+  /** The runtime's file that exports `connect(module)`; absolute. It is evaluated before the module. */
+  readonly insideEntry: string;
+  readonly isolation: Isolation;
+}
+
+export interface Bundle {
+  readonly ok: true;
+  /**
+   * To be evaluated as a Script; its completion value is what `connect(module)` returned, `module` being the module's
+   * namespace. In a compartment it needs no `require`; with `isolation: thread` it finds node's built-ins through a
+   * global `require`, which whoever evaluates it provides.
+   */
+  readonly script: string;
+  /** JSON, with absolute paths. It stays on the host. */
+  readonly sourceMap: string;
+  /** What the script calls itself in stacks. */
+  readonly sourceUrl: string;
+  /** SHA-256 of the script, hex. */
+  readonly hash: string;
+  /** The files that it was made from; absolute. */
+  readonly inputs: readonly string[];
+}
+
+/** Bundles a module, or answers what was bundled before if no file has changed since. */
+export async function bundleModule(request: BundleRequest): Promise<Bundle | LoadFailure> {
+  const key = JSON.stringify([request.file, request.insideEntry, request.isolation]);
+  for (let known = made.get(key); known; ) {
+    const making = await known;
+    if (making.result.ok && (await isFresh(making))) return making.result;
+    // Somebody else may have found it stale before us, and be at work already.
+    const newer = made.get(key);
+    if (newer === known) break;
+    known = newer;
+  }
+  const making = make(request);
+  made.set(key, making);
+  return (await making).result;
+}
+
+interface Making {
+  readonly result: Bundle | LoadFailure;
+  readonly startedAt: number;
+}
+
+const made = new Map<string, Promise<Making>>();
+
+async function make(request: BundleRequest): Promise<Making> {
+  const startedAt = Date.now();
+  return { result: await bundle(request), startedAt };
+}
+
+/** File times lag behind the clock by up to a tick of the kernel, so what changed just before counts as changed since. */
+const TICK_MS = 20;
+
+async function isFresh({ result, startedAt }: Making): Promise<boolean> {
+  if (!result.ok) return false;
+  const changes = await Promise.all(
+    result.inputs.map((input) =>
+      stat(input).then(
+        ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
+        () => Number.POSITIVE_INFINITY,
+      ),
+    ),
+  );
+  return changes.every((changedAt) => changedAt < startedAt - TICK_MS);
+}
+
+async function bundle(request: BundleRequest): Promise<Bundle | LoadFailure> {
+  const built = await buildScript(request);
+  if (!built.ok) return built;
+  const accepted = request.isolation === 'compartment' ? evadeCensorship(built, request.file) : built;
+  if (!accepted.ok) return accepted;
+  const sourceUrl = `bulkhead:///${encodeURIComponent(basename(request.file))}`;
+  const script = `${accepted.script}\n//# sourceURL=${sourceUrl}\n`;
+  const hash = createHash('sha256').update(script).digest('hex');
+  return { ok: true, script, sourceMap: accepted.sourceMap, sourceUrl, hash, inputs: built.inputs };
+}

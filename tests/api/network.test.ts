@@ -386,6 +386,21 @@ t.test('time', async (t) => {
     await t.rejects(fetcher.fetch(ask(`${base}/trickle`, { method: 'POST', body })), late);
     t.ok(cancelled, 'the module is told to stop');
   });
+  t.test('that runs out does not pass half a request for a whole one', async (t) => {
+    let complete: boolean | undefined;
+    const server = await world(
+      t,
+      async (request) => {
+        await text(request);
+        complete = request.complete;
+      },
+      { timeout: 200 },
+    );
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(100_000)) });
+    await t.rejects(server.fetcher.fetch(ask(server.base, { method: 'POST', body })), late);
+    await until(() => complete !== undefined);
+    t.equal(complete, false);
+  });
   t.test('runs out for a name server that keeps silent', async (t) => {
     const silent = guarded(t, { grants: ['*'], timeout: 200, lookup: () => new Promise(() => {}) });
     await t.rejects(silent.fetch(ask('http://silent.test/')), late);
@@ -488,6 +503,15 @@ t.test('failures name the host and nothing of the network behind it', async (t) 
   });
 });
 
+t.test('connections that failed hold no place', async (t) => {
+  const { port, close } = await serve(t, (_, response) => response.end());
+  await close();
+  const fetcher = guarded(t, { grants: [`127.0.0.1:${port}`], maxUnderWay: 2 });
+  for (let i = 0; i < 10; i++) {
+    await t.rejects(fetcher.fetch(ask(`http://127.0.0.1:${port}/`)), { code: 'FetchFailed', message: /ECONNREFUSED/ });
+  }
+});
+
 t.test('a server that breaks off breaks the body', async (t) => {
   const { base, fetcher } = await world(t, (_, response) => {
     response.write('a');
@@ -508,6 +532,16 @@ t.test('closing ends what is under way, and refuses the rest', async (t) => {
   await outcomes;
   await until(() => sockets() === 0);
   await t.rejects(fetcher.fetch(ask(base)), { code: 'Gone' });
+});
+
+t.test('closing ends idle connections as well', async (t) => {
+  const { base, fetcher, sockets } = await world(t, (_, response) => response.end('a'));
+  await bodyOf(await fetcher.fetch(ask(base)));
+  t.equal(sockets(), 1);
+  const start = performance.now();
+  await fetcher.close();
+  await until(() => sockets() === 0);
+  t.ok(performance.now() - start < 1000);
 });
 
 t.test('connections are kept between requests', async (t) => {
@@ -556,7 +590,8 @@ function guarded(t: Test, options: FetcherOptions): Fetcher {
 async function serve(t: Test, handler: RequestListener) {
   const open = new Set<Socket>();
   let connections = 0;
-  const server = createServer(handler).on('connection', (socket) => {
+  // Longer than any test: who closes a connection is then the fetcher.
+  const server = createServer({ keepAliveTimeout: 60_000 }, handler).on('connection', (socket) => {
     connections++;
     open.add(socket);
     socket.on('close', () => open.delete(socket));

@@ -1,5 +1,6 @@
 // Storage over real LevelDB folders: separation, quota, expiry, order, and what happens around a restart.
 
+import { stat } from 'node:fs/promises';
 import type { ApiError } from '@bulkhead/sdk/contract';
 import t, { type Test } from 'tap';
 import type { StorageBackend } from '../../packages/runtime/src/api/backend.ts';
@@ -347,6 +348,12 @@ t.test('a second opening is refused with what to do', async (t) => {
 t.test('a folder that cannot be used is named', async (t) => {
   const directory = t.testdir({ file: '' });
   await t.rejects(openStorage(`${directory}/file`), { code: 'StorageUnusable', message: /file/ });
+});
+
+t.test('a new folder is its owner’s alone', async (t) => {
+  const directory = `${t.testdir()}/deep/new`;
+  await open(t, {}, directory);
+  t.equal((await stat(directory)).mode & 0o077, 0);
 });
 
 t.test('modules do not learn where the disk fails', async (t) => {

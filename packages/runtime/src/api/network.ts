@@ -103,13 +103,13 @@ async function carryOut(
 ): Promise<FetchResponse> {
   let url = parseUrl(request.url);
   checkHost(hosts, url);
+  exchange.host = url.host;
   let message: Message = {
     method: request.method,
     headers: allowedHeaders(request.headers),
     body: await exchange.upload(),
   };
   for (let redirects = 0; ; redirects++) {
-    exchange.host = url.host;
     const sent = toRequest(url, message, exchange.signal);
     const response = await undiciFetch(sent, { dispatcher: agent });
     const location = request.redirect === 'manual' ? undefined : locationOf(response, url);
@@ -120,7 +120,7 @@ async function carryOut(
         url: withoutFragment(url),
         redirected: redirects > 0,
         headers: [...response.headers],
-        body: await exchange.download(response, sent.method),
+        body: exchange.download(response),
       };
     }
     await response.body?.cancel();
@@ -129,6 +129,7 @@ async function carryOut(
     checkHost(hosts, location, url);
     message = redirectedMessage({ ...message, method: sent.method }, response.status, url, location);
     url = location;
+    exchange.host = url.host;
   }
 }
 
@@ -177,8 +178,6 @@ class Exchange {
     let total = 0;
     const read = async (): Promise<Uint8Array | undefined> => {
       const { done, value } = await reader.read();
-      // A reader that was cancelled looks as if its stream were complete.
-      this.signal.throwIfAborted();
       if (done) return undefined;
       total += value.length;
       if (total > maxRequestBytes) throw failed(`the request's body has more than ${maxRequestBytes} bytes`);
@@ -208,10 +207,9 @@ class Exchange {
   }
 
   /** The response's body, counted as it is after decoding: a few kilobytes of gzip may hold gigabytes. */
-  async download(response: Response, method: string): Promise<ReadableStream<Uint8Array> | null> {
+  download(response: Response): ReadableStream<Uint8Array> | null {
     const { body } = response;
-    if (body === null || method === 'HEAD') {
-      await body?.cancel();
+    if (body === null) {
       this.#end();
       return null;
     }
@@ -317,7 +315,6 @@ function guardedAgent(hosts: HostGrants, { lookup, timeout, maxResponseBytes, ma
     bodyTimeout: timeout,
     // A server may ask for ten minutes of an idle connection.
     keepAliveMaxTimeout: 4_000,
-    maxHeaderSize: 16 * 1024,
     // Of encoded bytes. What arrives is counted once decoded; this is for what decodes to nothing.
     maxResponseSize: 2 * maxResponseBytes,
   });

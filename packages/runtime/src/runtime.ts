@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
 import { pino } from 'pino';
 import type { StorageBackend } from './api/backend.js';
-import { createFetcher, type Fetcher } from './api/network.js';
 import { createStorage, openStorage, type Storage } from './api/storage.js';
 import type { ModuleEntry, RuntimeConfig } from './config/entry.js';
 import { ConfigurationError, problemAt } from './config/problem.js';
@@ -64,7 +63,6 @@ class Runtime {
   readonly #dispatcher: Dispatcher;
   readonly #blamer = new Blamer();
   readonly #listeners = new Map<keyof ModuleEvents, Set<(data: never) => void>>();
-  readonly #fetchers = new Map<string, Fetcher>();
   readonly #watch: NodeJS.Timeout;
   #storage: Storage | undefined;
   #config: RuntimeConfig;
@@ -164,7 +162,6 @@ class Runtime {
     clearTimeout(timer);
     for (const module of this.#modules) module.stop();
     await this.#fleet.close();
-    await Promise.all([...this.#fetchers.values()].map((fetcher) => fetcher.close()));
     await this.#storage?.close();
   }
 
@@ -244,15 +241,7 @@ class Runtime {
         hull.crash();
       },
       storeOf: ({ id, limits }) => storage.of(id, { quotaBytes: limits.storage }),
-      fetcherOf: ({ permissions }) => this.#fetcherFor(permissions.network),
     };
-  }
-
-  #fetcherFor(grants: readonly string[]): Fetcher {
-    const key = grants.join('\n');
-    const fetcher = this.#fetchers.get(key) ?? createFetcher({ grants });
-    this.#fetchers.set(key, fetcher);
-    return fetcher;
   }
 
   #emit<E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]): void {

@@ -28,8 +28,8 @@ export interface ApiContext {
   readonly channel: Channel;
   /** The web requests that the module is answering, as they came, by the id of their record. */
   readonly requests: ReadonlyMap<number, Request>;
-  /** An adapter's own error, of which the module learns nothing. */
-  readonly adapterFailed: (method: string, error: unknown) => void;
+  /** What went wrong on the host's side, of which the module learns nothing. */
+  readonly hostFailed: (method: string, error: unknown) => void;
 }
 
 export type ApiMethods = Readonly<Record<string, (...args: unknown[]) => Promise<ApiResult>>>;
@@ -64,8 +64,12 @@ export function createApiMethods(context: ApiContext, load: ApiLoad): ApiMethods
         requirePermission(context.grants, method.scope, name);
         return { ok: true, value: await method.run(context, checkArgs(name, method.args, given)) };
       } catch (error) {
-        if (error instanceof ApiError) return failure(error);
-        context.adapterFailed(name, error);
+        if (error instanceof ApiError) {
+          // The disk's error, or the private address that a name led to: for the admin, not for the module.
+          if (error.cause !== undefined) context.hostFailed(name, error.cause);
+          return failure(error);
+        }
+        context.hostFailed(name, error);
         return failure(new ApiError('HomeserverError', `${name} failed`));
       } finally {
         load.underWay--;

@@ -114,7 +114,7 @@ const settings = {
   limits: v.optional(
     mapping('of limits', {
       memory: v.optional(size('64MiB', 8 * MIB, 4 * GIB)),
-      result: v.optional(size('128KiB', KIB, 16 * MIB)),
+      result: v.optional(size('128KiB', KIB, MIB)),
       calls_in_flight: v.optional(count(1_000_000)),
       storage: v.optional(size('64MiB', 0, 1024 * GIB)),
     }),

@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -61,6 +62,8 @@ const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   : '--experimental-permission';
 /** Of a cell's own. Without --allow-worker: a thread that a cell starts is refused, whatever flags it asks for. */
 const cellFlags = [permission, `--allow-fs-read=${bundles}`, '--disable-warning=ExperimentalWarning'];
+/** Within the host's process the pool is not bundled, and its threads begin with a file of Piscina's. */
+const piscina = dirname(createRequire(import.meta.url).resolve('piscina'));
 
 /** The host is never starved by its modules. */
 const HULL_NICENESS = 5;
@@ -243,7 +246,10 @@ export class ThreadHull implements Hull {
   readonly room = Number.POSITIVE_INFINITY;
   /** Its end is the host's own. */
   readonly exited = new Promise<HullExit>(() => {});
-  readonly #pool = new CellPool({ bootstrap: join(bundles, 'cell.cjs'), execArgv: cellFlags });
+  readonly #pool = new CellPool({
+    bootstrap: join(bundles, 'cell.cjs'),
+    execArgv: [...cellFlags, `--allow-fs-read=${piscina}`],
+  });
   readonly #cells = new Set<Cell>();
 
   get cells(): ReadonlySet<Cell> {

@@ -23,6 +23,8 @@ export interface LifeParts {
   readonly store: ModuleStore;
   readonly fetcher: Fetcher;
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: unknown) => void;
+  /** Something on the host's side failed while it served the module. */
+  readonly hostFailed: (method: string, error: unknown) => void;
   readonly violated: (message: string) => void;
 }
 
@@ -99,7 +101,7 @@ export class Life {
         fetcher: parts.fetcher,
         channel: cell.channel,
         requests: this.requests,
-        adapterFailed: (method, error) => parts.log('error', `the homeserver's ${method} failed`, { err: error }),
+        hostFailed: parts.hostFailed,
       },
       this.apiLoad,
     );

@@ -288,6 +288,7 @@ export class SupervisedModule implements Askable {
     this.#waiting.clear();
     this.#life = undefined;
     this.#deadlines.close();
+    void this.#parts.fetcher.close();
   }
 
   status(): ModuleStatus {

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { closeNames, type Homeserver } from '@bulkhead/sdk/contract';
-import type { Fetcher } from '../api/network.js';
+import { createFetcher } from '../api/network.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { ModuleEntry, Problem } from '../config/entry.js';
 import { problemAt } from '../config/problem.js';
@@ -18,7 +18,6 @@ export interface StartServices extends ModuleServices {
   readonly homeserver: Homeserver;
   readonly logger: Logger;
   storeOf(entry: ModuleEntry): ModuleStore;
-  fetcherOf(entry: ModuleEntry): Fetcher;
 }
 
 /** A module whose first life is set up and waits for being adopted. */
@@ -99,8 +98,10 @@ class Beginning {
         exportName,
         homeserver: services.homeserver,
         store: services.storeOf(entry),
-        fetcher: services.fetcherOf(entry),
+        fetcher: createFetcher({ grants: entry.permissions.network }),
         log: createModuleLog(services.logger, entry.id),
+        hostFailed: (method, err) =>
+          services.logger.error({ module: entry.id, err }, `${method} failed, which ${entry.id} had called`),
       },
       services,
     );

@@ -1,0 +1,98 @@
+// Search for users: those who share a room with the searcher, and those in public rooms, as far as the modules show them.
+
+import type { Modules } from '@bulkhead/runtime';
+import type { UserProfile } from '@bulkhead/sdk/contract';
+import { and, asc, eq, ilike, inArray, isNull, ne, or } from 'drizzle-orm';
+import { Hono } from 'hono';
+import * as v from 'valibot';
+import type { Database } from '../db/database.js';
+import { events, rooms, users } from '../db/schema.js';
+import { readBody } from '../http/body.js';
+import type { Env } from '../http/context.js';
+import type { EventStore } from '../rooms/events.js';
+import type { Server } from '../server.js';
+
+const MAX_PAGES = 3;
+const MAX_LIMIT = 50;
+const DEFAULT_LIMIT = 10;
+
+export class UserDirectory {
+  readonly #db: Database;
+  readonly #events: EventStore;
+  readonly #modules: Modules;
+
+  constructor(db: Database, events: EventStore, modules: Modules) {
+    this.#db = db;
+    this.#events = events;
+    this.#modules = modules;
+  }
+
+  /**
+   * A search that loses results to the modules asks for more, but not for ever: whoever matches and is hidden from
+   * everybody would otherwise cost a walk through all accounts.
+   */
+  async search(requesterId: string, term: string, limit: number) {
+    const results: UserProfile[] = [];
+    let limited = true;
+    for (let page = 0; page < MAX_PAGES && results.length < limit; page++) {
+      const found = await this.#page(requesterId, term, limit, page * limit);
+      const outcomes = await Promise.all(
+        found.map((profile) => this.#modules.spamChecker.checkUsernameForSpam(profile, requesterId)),
+      );
+      const shown = found.filter((_, index) => outcomes[index]?.allowed);
+      limited = found.length === limit;
+      if (results.length + shown.length > limit) limited = true;
+      results.push(...shown.slice(0, limit - results.length));
+      if (found.length < limit) break;
+    }
+    return { results, limited };
+  }
+
+  async #page(requesterId: string, term: string, limit: number, offset: number): Promise<readonly UserProfile[]> {
+    const pattern = `%${term.replace(/[\\%_]/g, '\\$&')}%`;
+    const sharing = [...(await this.#events.usersSharingRooms(requesterId))];
+    const inPublicRooms = this.#db
+      .select({ userId: events.stateKey })
+      .from(events)
+      .innerJoin(rooms, eq(rooms.roomId, events.roomId))
+      .where(
+        and(
+          eq(rooms.isPublic, true),
+          eq(events.membership, 'join'),
+          isNull(events.supersededAt),
+          isNull(events.onlyFor),
+        ),
+      );
+    const matches = or(ilike(users.userId, pattern), ilike(users.displayName, pattern));
+    const visible = or(inArray(users.userId, sharing), inArray(users.userId, inPublicRooms));
+    return this.#db
+      .select({ user_id: users.userId, display_name: users.displayName, avatar_url: users.avatarUrl })
+      .from(users)
+      .where(and(matches, visible, ne(users.userId, requesterId), eq(users.shadowBanned, false)))
+      .orderBy(asc(users.userId))
+      .limit(limit)
+      .offset(offset);
+  }
+}
+
+const Search = v.object({
+  search_term: v.string(),
+  limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), DEFAULT_LIMIT),
+});
+
+export function userDirectoryRoutes({ authenticator, userDirectory }: Server): Hono<Env> {
+  const app = new Hono<Env>();
+  app.post('/v3/user_directory/search', authenticator.user, async (c) => {
+    const { search_term, limit } = await readBody(c, Search);
+    const found = await userDirectory.search(c.var.requester.userId, search_term, Math.min(limit, MAX_LIMIT));
+    return c.json({
+      limited: found.limited,
+      results: found.results.map(({ user_id, display_name, avatar_url }) => ({
+        user_id,
+        ...(display_name === null ? {} : { display_name }),
+        ...(avatar_url === null ? {} : { avatar_url }),
+      })),
+    });
+  });
+  return app;
+}

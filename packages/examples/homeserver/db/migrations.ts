@@ -1,0 +1,90 @@
+// The schema's history: each entry is applied once, in a transaction, in this order. Never change one that was released.
+
+import { sql } from 'drizzle-orm';
+import type { Database } from './database.js';
+
+const migrations: readonly (readonly string[])[] = [
+  [
+    `create table users (
+       user_id text primary key,
+       password_hash text not null,
+       display_name text,
+       avatar_url text,
+       shadow_banned boolean not null,
+       created_ts bigint not null
+     )`,
+    `create table devices (
+       user_id text not null references users,
+       device_id text not null,
+       token_hash text not null unique,
+       display_name text,
+       created_ts bigint not null,
+       primary key (user_id, device_id)
+     )`,
+    `create table rooms (
+       room_id text primary key,
+       creator text not null,
+       version text not null,
+       published boolean not null,
+       is_public boolean not null default false,
+       created_ts bigint not null
+     )`,
+    `create table events (
+       position bigserial primary key,
+       event_id text not null unique,
+       room_id text not null references rooms,
+       type text not null,
+       state_key text,
+       sender text not null,
+       origin_server_ts bigint not null,
+       content json not null,
+       membership text,
+       redacts text,
+       redacted_by text,
+       replaces text,
+       superseded_at bigint,
+       only_for text,
+       device_id text,
+       transaction_id text
+     )`,
+    `create index events_by_room on events (room_id, position)`,
+    `create index state_by_key on events (room_id, type, state_key, position) where state_key is not null`,
+    `create index members_by_room on events (room_id, membership)
+       where membership is not null and superseded_at is null`,
+    `create index rooms_by_member on events (state_key, room_id)
+       where membership is not null and superseded_at is null`,
+    `create unique index transactions on events (sender, device_id, transaction_id) where transaction_id is not null`,
+    `create table aliases (
+       alias text primary key,
+       room_id text not null references rooms,
+       creator text not null,
+       created_ts bigint not null
+     )`,
+    `create index aliases_by_room on aliases (room_id)`,
+    `create table forgotten (user_id text not null, room_id text not null, primary key (user_id, room_id))`,
+    `create table media (
+       media_id text primary key,
+       user_id text not null,
+       content_type text not null,
+       file_name text,
+       size bigint not null,
+       created_ts bigint not null
+     )`,
+  ],
+];
+
+export async function migrate(db: Database): Promise<void> {
+  await db.execute(sql`create table if not exists migrations (version integer primary key)`);
+  const applied = await db.execute<{ version: number }>(
+    sql`select coalesce(max(version), 0) as version from migrations`,
+  );
+  const from = Number(applied.rows[0]?.version ?? 0);
+  if (from > migrations.length) throw new Error('The database was written by a newer version of this server');
+  for (const [index, statements] of migrations.entries()) {
+    if (index < from) continue;
+    await db.transaction(async (tx) => {
+      for (const statement of statements) await tx.execute(sql.raw(statement));
+      await tx.execute(sql`insert into migrations (version) values (${index + 1})`);
+    });
+  }
+}

@@ -1,0 +1,112 @@
+// The tables. `migrations.ts` creates them; a test compares the two.
+
+import { sql } from 'drizzle-orm';
+import { bigint, bigserial, boolean, index, json, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core';
+
+const timestamp = (name: string) => bigint(name, { mode: 'number' }).notNull();
+
+export const users = pgTable('users', {
+  userId: text('user_id').primaryKey(),
+  passwordHash: text('password_hash').notNull(),
+  displayName: text('display_name'),
+  avatarUrl: text('avatar_url'),
+  shadowBanned: boolean('shadow_banned').notNull(),
+  createdTs: timestamp('created_ts'),
+});
+
+export const devices = pgTable(
+  'devices',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    /** SHA-256 of the access token: who reads the database cannot use what stands in it. */
+    tokenHash: text('token_hash').notNull().unique(),
+    displayName: text('display_name'),
+    createdTs: timestamp('created_ts'),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId] })],
+);
+
+export const rooms = pgTable('rooms', {
+  roomId: text('room_id').primaryKey(),
+  creator: text('creator').notNull(),
+  version: text('version').notNull(),
+  /** Whether the directory shows it. */
+  published: boolean('published').notNull(),
+  /** Whether its join rule is `public`, copied out of that event. */
+  isPublic: boolean('is_public').notNull().default(false),
+  createdTs: timestamp('created_ts'),
+});
+
+/**
+ * Every event, in the order in which they were stored. `position` is that order for the whole server, hence what sync
+ * tokens count. A state event holds from its position until `superseded_at`, so the state of a room at any moment is
+ * one range query, and nothing is ever copied.
+ */
+export const events = pgTable(
+  'events',
+  {
+    position: bigserial('position', { mode: 'number' }).primaryKey(),
+    eventId: text('event_id').notNull().unique(),
+    roomId: text('room_id').notNull(),
+    type: text('type').notNull(),
+    stateKey: text('state_key'),
+    sender: text('sender').notNull(),
+    originServerTs: timestamp('origin_server_ts'),
+    /** `json`, not `jsonb`: clients may send \u0000, which jsonb refuses, and get back what they sent. */
+    content: json('content').$type<Readonly<Record<string, unknown>>>().notNull(),
+    /** Of m.room.member events, copied out of the content for the indexes. */
+    membership: text('membership'),
+    redacts: text('redacts'),
+    redactedBy: text('redacted_by'),
+    /** The state event that this one takes the place of. */
+    replaces: text('replaces'),
+    supersededAt: bigint('superseded_at', { mode: 'number' }),
+    /** The shadow-banned user who made the event, and alone sees it. */
+    onlyFor: text('only_for'),
+    deviceId: text('device_id'),
+    transactionId: text('transaction_id'),
+  },
+  (table) => [
+    index('events_by_room').on(table.roomId, table.position),
+    index('state_by_key')
+      .on(table.roomId, table.type, table.stateKey, table.position)
+      .where(sql`state_key is not null`),
+    index('members_by_room')
+      .on(table.roomId, table.membership)
+      .where(sql`membership is not null and superseded_at is null`),
+    index('rooms_by_member')
+      .on(table.stateKey, table.roomId)
+      .where(sql`membership is not null and superseded_at is null`),
+    uniqueIndex('transactions')
+      .on(table.sender, table.deviceId, table.transactionId)
+      .where(sql`transaction_id is not null`),
+  ],
+);
+
+export const aliases = pgTable(
+  'aliases',
+  {
+    alias: text('alias').primaryKey(),
+    roomId: text('room_id').notNull(),
+    creator: text('creator').notNull(),
+    createdTs: timestamp('created_ts'),
+  },
+  (table) => [index('aliases_by_room').on(table.roomId)],
+);
+
+/** Rooms that a user has left and does not want to see any more. */
+export const forgotten = pgTable(
+  'forgotten',
+  { userId: text('user_id').notNull(), roomId: text('room_id').notNull() },
+  (table) => [primaryKey({ columns: [table.userId, table.roomId] })],
+);
+
+export const media = pgTable('media', {
+  mediaId: text('media_id').primaryKey(),
+  userId: text('user_id').notNull(),
+  contentType: text('content_type').notNull(),
+  fileName: text('file_name'),
+  size: bigint('size', { mode: 'number' }).notNull(),
+  createdTs: timestamp('created_ts'),
+});

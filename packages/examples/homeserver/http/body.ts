@@ -1,0 +1,53 @@
+// JSON bodies: read, limited, checked against a schema, and refused in the specification's words.
+
+import type { Context } from 'hono';
+import * as v from 'valibot';
+import { badJson, missingParam, notJson, tooLarge } from '../errors.js';
+
+/** Above the largest event, with room for createRoom's initial state. */
+const MAX_BODY_BYTES = 1 << 20;
+
+/** @param empty what an empty body stands for, where the specification lets it be empty */
+export async function readBody<const S extends v.GenericSchema>(
+  c: Context,
+  schema: S,
+  empty?: Readonly<Record<string, unknown>>,
+): Promise<v.InferOutput<S>> {
+  const text = await readText(c.req.raw);
+  return check(schema, text === '' && empty ? empty : parseJson(text));
+}
+
+export const readObject = (c: Context) => readBody(c, v.record(v.string(), v.unknown()));
+
+export function check<const S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = v.getDotPath(issue);
+  if (path !== null && issue.input === undefined) throw missingParam(path);
+  throw badJson(path === null ? issue.message : `${path}: ${issue.message}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw notJson();
+  }
+}
+
+async function readText(request: Request): Promise<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let text = '';
+  let size = 0;
+  try {
+    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > MAX_BODY_BYTES) throw tooLarge('The request body is too large');
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (error) {
+    throw error instanceof TypeError ? notJson() : error;
+  }
+}

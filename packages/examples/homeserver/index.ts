@@ -1,0 +1,133 @@
+/**
+ * A Matrix homeserver in an evening's reading, and the reference for embedding modules: where each callback is called,
+ * what is done with its outcome, and how a server is put together around `createModuleRuntime`.
+ *
+ * @example
+ * ```ts
+ * const homeserver = await createHomeserver({ configFile: './homeserver.yaml' });
+ * const { url } = await homeserver.listen();
+ * ```
+ */
+
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createModuleRuntime, type Logger, type Modules } from '@bulkhead/runtime';
+import type { Homeserver as ModuleHost } from '@bulkhead/sdk/contract';
+import { createAdaptorServer } from '@hono/node-server';
+import type { Hono } from 'hono';
+import { pino } from 'pino';
+import { createApp } from './app.js';
+import { type ConfigOverrides, type HomeserverConfig, loadConfig } from './config.js';
+import { openDatabase } from './db/database.js';
+import type { Env } from './http/context.js';
+import { openMediaFolder } from './media/media.js';
+import { HomeserverAdapter } from './module-api.js';
+import { buildServer, layFoundation } from './server.js';
+
+export type { HomeserverConfig } from './config.js';
+
+export interface HomeserverOptions extends ConfigOverrides {
+  /** homeserver.yaml: the homeserver's keys, and the modules. */
+  readonly configFile?: string;
+  readonly logger?: Logger;
+  /** Starts the modules. Default: the module runtime, with the modules of `configFile`. */
+  readonly modules?: (homeserver: ModuleHost) => Promise<Modules>;
+}
+
+export interface Homeserver {
+  readonly config: HomeserverConfig;
+  readonly app: Hono<Env>;
+  readonly modules: Modules;
+  /** Where it listens; `undefined` before it does. */
+  readonly url: string | undefined;
+  /** @param port instead of the configured one; 0 takes any that is free */
+  listen(port?: number, host?: string): Promise<{ readonly url: string; readonly port: number }>;
+  /** Answers what waits, ends the modules, closes the database. */
+  close(): Promise<void>;
+}
+
+export async function createHomeserver(options: HomeserverOptions = {}): Promise<Homeserver> {
+  const { configFile, logger = pino({ name: 'homeserver' }), ...overrides } = options;
+  const config = await loadConfig(configFile, overrides);
+  // What is open is closed again in the opposite order, at the end or when something after it fails.
+  const opened: (() => Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.splice(0).reverse()) await close();
+  };
+
+  try {
+    const { dataDir } = config;
+    const database = await openDatabase(dataDir && join(dataDir, 'db'), logger);
+    opened.push(() => database.close());
+    const mediaFolder = await openMediaFolder(dataDir && join(dataDir, 'media'));
+    opened.push(() => mediaFolder.close());
+    const foundation = await layFoundation({ config, logger, db: database.db, mediaFolder });
+
+    // The modules are given the homeserver, the homeserver is given the modules.
+    const adapter = new HomeserverAdapter(config.serverName, foundation.accounts, foundation.events);
+    const start = options.modules ?? ((homeserver) => startModules(homeserver, configFile, logger));
+    const modules = await start(adapter);
+    opened.push(() => modules.close());
+    const server = buildServer(foundation, modules);
+    adapter.connect(server);
+    opened.push(async () => server.presence.close());
+
+    const app = createApp(server);
+    let listening: Listening | undefined;
+    return {
+      config,
+      app,
+      modules,
+      get url() {
+        return listening?.url;
+      },
+      async listen(port = config.listen.port, host = config.listen.host) {
+        if (listening) throw new Error(`Already listening on ${listening.url}`);
+        listening = await listen(app, port, host);
+        const { http } = listening;
+        opened.push(() => stop(http));
+        opened.push(async () => server.notifier.close());
+        return { url: listening.url, port: listening.port };
+      },
+      close: closeAll,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function startModules(homeserver: ModuleHost, configFile: string | undefined, logger: Logger): Promise<Modules> {
+  return createModuleRuntime({ homeserver, logger, ...(configFile === undefined ? { config: {} } : { configFile }) });
+}
+
+interface Listening {
+  readonly http: HttpServer;
+  readonly port: number;
+  readonly url: string;
+}
+
+function listen(app: Hono<Env>, port: number, host: string): Promise<Listening> {
+  const http = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
+  return new Promise((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(port, host, () => {
+      http.off('error', reject);
+      const { port: actual } = http.address() as AddressInfo;
+      const name = host.includes(':') ? `[${host}]` : host;
+      resolve({ http, port: actual, url: `http://${name}:${actual}` });
+    });
+  });
+}
+
+/** Requests under way are answered; connections that clients keep open are not waited for. */
+function stop(http: HttpServer): Promise<void> {
+  return new Promise((resolve) => {
+    http.close(() => resolve());
+    http.closeIdleConnections();
+    setTimeout(() => http.closeAllConnections(), STOP_MS).unref();
+  });
+}
+
+const STOP_MS = 2_000;

@@ -1,0 +1,226 @@
+// Aliases, and the public directory of rooms.
+
+import type { Modules } from '@bulkhead/runtime';
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm';
+import type { Accounts } from '../accounts/accounts.js';
+import type { HomeserverConfig } from '../config.js';
+import type { Database } from '../db/database.js';
+import { aliases, events, rooms, users } from '../db/schema.js';
+import { aliasExists, forbidden, invalidParam, notFound, RefusedByModule, roomInUse } from '../errors.js';
+import { isLocal, isRoomAlias } from '../ids.js';
+import { membershipOf } from './event.js';
+import type { EventStore } from './events.js';
+import { PowerLevels } from './power-levels.js';
+
+export interface PublicRoom {
+  readonly room_id: string;
+  readonly num_joined_members: number;
+  readonly world_readable: boolean;
+  readonly guest_can_join: boolean;
+  readonly name?: string;
+  readonly topic?: string;
+  readonly canonical_alias?: string;
+  readonly avatar_url?: string;
+  readonly join_rule?: string;
+  readonly room_type?: string;
+}
+
+export interface PublicRoomsPage {
+  readonly chunk: readonly PublicRoom[];
+  readonly total_room_count_estimate: number;
+  readonly next_batch?: string;
+  readonly prev_batch?: string;
+}
+
+export class Directory {
+  readonly #db: Database;
+  readonly #config: HomeserverConfig;
+  readonly #accounts: Accounts;
+  readonly #events: EventStore;
+  readonly #modules: Modules;
+
+  constructor(db: Database, config: HomeserverConfig, accounts: Accounts, events: EventStore, modules: Modules) {
+    this.#db = db;
+    this.#config = config;
+    this.#accounts = accounts;
+    this.#events = events;
+    this.#modules = modules;
+  }
+
+  /** The room behind an alias. A shadow-banned user's aliases exist for himself. */
+  async resolve(alias: string, viewer: string): Promise<string> {
+    if (!isRoomAlias(alias)) throw invalidParam(`${alias} is no room alias`);
+    const [found] = await this.#db
+      .select({ roomId: aliases.roomId, creator: aliases.creator, hidden: users.shadowBanned })
+      .from(aliases)
+      .leftJoin(users, eq(users.userId, aliases.creator))
+      .where(eq(aliases.alias, alias));
+    if (!found || (found.hidden && found.creator !== viewer)) throw notFound(`Room alias ${alias} not found`);
+    return found.roomId;
+  }
+
+  async aliasesOf(roomId: string): Promise<readonly string[]> {
+    const found = await this.#db
+      .select({ alias: aliases.alias })
+      .from(aliases)
+      .where(eq(aliases.roomId, roomId))
+      .orderBy(aliases.alias);
+    return found.map(({ alias }) => alias);
+  }
+
+  async createAlias(userId: string, alias: string, roomId: string): Promise<void> {
+    const own = await this.#events.state(roomId, userId).get('m.room.member', userId);
+    if (!own || membershipOf(own) !== 'join') throw forbidden('You must be in the room to name it');
+    await this.checkNewAlias(userId, alias, aliasExists);
+    await this.insertAlias(this.#db, alias, roomId, userId, aliasExists);
+  }
+
+  async checkNewAlias(userId: string, alias: string, taken: () => Error = roomInUse): Promise<void> {
+    if (!isRoomAlias(alias)) throw invalidParam(`${alias} is no room alias`);
+    if (!isLocal(alias, this.#config.serverName)) throw invalidParam('The alias belongs to another server');
+    const [existing] = await this.#db.select().from(aliases).where(eq(aliases.alias, alias));
+    if (existing) throw taken();
+    // There are no application services here; theirs are not asked about.
+    const verdict = await this.#modules.spamChecker.userMayCreateRoomAlias(userId, alias);
+    if (!verdict.allowed) throw new RefusedByModule(verdict);
+  }
+
+  async insertAlias(
+    db: Database,
+    alias: string,
+    roomId: string,
+    creator: string,
+    taken: () => Error = roomInUse,
+  ): Promise<void> {
+    const inserted = await db
+      .insert(aliases)
+      .values({ alias, roomId, creator, createdTs: Date.now() })
+      .onConflictDoNothing()
+      .returning({ alias: aliases.alias });
+    // Somebody else took it while the modules were asked.
+    if (inserted.length === 0) throw taken();
+  }
+
+  /** The creator may, and whoever may say what the room is called. */
+  async deleteAlias(userId: string, alias: string): Promise<void> {
+    const roomId = await this.resolve(alias, userId);
+    const [row] = await this.#db.select().from(aliases).where(eq(aliases.alias, alias));
+    if (row?.creator !== userId && !(await this.#mayName(userId, roomId))) {
+      throw forbidden('You may not delete this alias');
+    }
+    await this.#db.delete(aliases).where(eq(aliases.alias, alias));
+  }
+
+  async isPublished(roomId: string): Promise<boolean> {
+    const [room] = await this.#db.select().from(rooms).where(eq(rooms.roomId, roomId));
+    if (!room) throw notFound('Room not found');
+    return room.published;
+  }
+
+  async setPublished(userId: string, roomId: string, published: boolean): Promise<void> {
+    await this.isPublished(roomId);
+    if (!(await this.#mayName(userId, roomId))) throw forbidden('You may not change the entry of this room');
+    await this.checkPublish(userId, roomId);
+    await this.#db.update(rooms).set({ published }).where(eq(rooms.roomId, roomId));
+  }
+
+  /** Every change of a room's entry, in and out. */
+  async checkPublish(userId: string, roomId: string): Promise<void> {
+    const verdict = await this.#modules.spamChecker.userMayPublishRoom(userId, roomId);
+    if (!verdict.allowed) throw new RefusedByModule(verdict);
+  }
+
+  /** The published rooms, the fullest first. @param since a page's `next_batch` or `prev_batch` */
+  async publicRooms(
+    limit: number,
+    since: string | undefined,
+    searchTerm: string | undefined,
+  ): Promise<PublicRoomsPage> {
+    const offset = since === undefined ? 0 : Number(/^n(\d{1,9})$/.exec(since)?.[1] ?? Number.NaN);
+    if (Number.isNaN(offset)) throw invalidParam('Unknown token in since');
+    const term = searchTerm?.toLowerCase();
+    const found = (await this.#published()).filter(
+      ({ name, topic, canonical_alias }) =>
+        !term || [name, topic, canonical_alias].some((text) => text?.toLowerCase().includes(term)),
+    );
+    const end = offset + limit;
+    return {
+      chunk: found.slice(offset, end),
+      total_room_count_estimate: found.length,
+      ...(end < found.length ? { next_batch: `n${end}` } : {}),
+      ...(offset > 0 ? { prev_batch: `n${Math.max(0, offset - limit)}` } : {}),
+    };
+  }
+
+  async #published(): Promise<readonly PublicRoom[]> {
+    const shown = await this.#db
+      .select({
+        roomId: events.roomId,
+        type: events.type,
+        content: events.content,
+        joined: sql<number>`(
+          select count(*)::int from events m
+          where m.room_id = ${events.roomId} and m.membership = 'join'
+            and m.superseded_at is null and m.only_for is null
+        )`,
+      })
+      .from(events)
+      .innerJoin(rooms, eq(rooms.roomId, events.roomId))
+      .where(
+        and(
+          eq(rooms.published, true),
+          isNull(events.supersededAt),
+          isNull(events.onlyFor),
+          eq(events.stateKey, ''),
+          inArray(events.type, Object.keys(SUMMARY)),
+        ),
+      );
+    const found = new Map<string, PublicRoom>();
+    for (const { roomId, type, content, joined } of shown) {
+      const before = found.get(roomId) ?? {
+        room_id: roomId,
+        num_joined_members: joined,
+        world_readable: false,
+        guest_can_join: false,
+      };
+      found.set(roomId, { ...before, ...SUMMARY[type]?.(content) });
+    }
+    return [...found.values()].sort(
+      (a, b) => b.num_joined_members - a.num_joined_members || (a.room_id < b.room_id ? -1 : 1),
+    );
+  }
+
+  async #mayName(userId: string, roomId: string): Promise<boolean> {
+    if (this.#accounts.isAdmin(userId)) return true;
+    const state = this.#events.state(roomId, userId);
+    const found = await state.getAll([
+      ['m.room.create', ''],
+      ['m.room.power_levels', ''],
+      ['m.room.member', userId],
+    ]);
+    const find = (type: string) => found.find((event) => event.type === type);
+    const own = find('m.room.member');
+    if (!own || membershipOf(own) !== 'join') return false;
+    const levels = new PowerLevels(find('m.room.power_levels'), find('m.room.create')?.sender);
+    return levels.user(userId) >= levels.event('m.room.canonical_alias', true);
+  }
+}
+
+type Content = Readonly<Record<string, unknown>>;
+
+const text = (key: keyof PublicRoom, value: unknown) =>
+  typeof value === 'string' && value !== '' ? { [key]: value } : {};
+
+/** What each state event adds to a room's entry. */
+const SUMMARY: Readonly<Record<string, (content: Content) => Partial<PublicRoom>>> = {
+  'm.room.create': ({ type }) => text('room_type', type),
+  'm.room.name': ({ name }) => text('name', name),
+  'm.room.topic': ({ topic }) => text('topic', topic),
+  'm.room.canonical_alias': ({ alias }) => text('canonical_alias', alias),
+  'm.room.avatar': ({ url }) => text('avatar_url', url),
+  'm.room.join_rules': ({ join_rule }) => text('join_rule', join_rule),
+  'm.room.history_visibility': ({ history_visibility }) => ({
+    world_readable: history_visibility === 'world_readable',
+  }),
+  'm.room.guest_access': ({ guest_access }) => ({ guest_can_join: guest_access === 'can_join' }),
+};

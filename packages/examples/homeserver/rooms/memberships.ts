@@ -1,0 +1,108 @@
+// Joining, leaving, inviting, kicking and banning, whichever door the request comes through: the endpoints,
+// PUT of a m.room.member state event, createRoom, or a module.
+
+import type { Logger, Modules } from '@bulkhead/runtime';
+import { eq } from 'drizzle-orm';
+import type { Accounts } from '../accounts/accounts.js';
+import type { Database } from '../db/database.js';
+import { forgotten } from '../db/schema.js';
+import { forbidden, notFound, RefusedByModule, unknownRequest } from '../errors.js';
+import { type Content, type EventDraft, membershipOf } from './event.js';
+import type { EventStore, Membership } from './events.js';
+import type { Author, Sender } from './sender.js';
+
+export interface MembershipRequest {
+  readonly roomId: string;
+  readonly target: string;
+  readonly membership: Membership;
+  /** What else the event says: a reason, `is_direct`, a profile of the client's own. */
+  readonly content?: Content;
+}
+
+export class Memberships {
+  readonly #db: Database;
+  readonly #accounts: Accounts;
+  readonly #events: EventStore;
+  readonly #sender: Sender;
+  readonly #modules: Modules;
+  readonly #logger: Logger;
+
+  constructor(db: Database, accounts: Accounts, events: EventStore, sender: Sender, modules: Modules, logger: Logger) {
+    this.#logger = logger;
+    this.#db = db;
+    this.#accounts = accounts;
+    this.#events = events;
+    this.#sender = sender;
+    this.#modules = modules;
+  }
+
+  /** @returns the id of the membership event */
+  async change(author: Author, request: MembershipRequest): Promise<string> {
+    if (request.membership === 'invite') await this.checkInvite(author, request.target, request.roomId);
+    return this.#sender.send(author, await this.draft(author, request));
+  }
+
+  /** Before an invite is made: is there such a user, and do the modules let this one invite him? */
+  async checkInvite(author: Author, target: string, roomId: string): Promise<void> {
+    if (!(await this.#accounts.find(target))) throw notFound(`There is no user ${target}`);
+    if (this.#accounts.isAdmin(author.userId)) return;
+    const verdict = await this.#modules.spamChecker.userMayInvite(author.userId, target, roomId);
+    if (!verdict.allowed) throw new RefusedByModule(verdict);
+  }
+
+  /** The event that says so, with the profile of the user whom it is about. */
+  async draft(author: Author, { roomId, target, membership, content }: MembershipRequest): Promise<EventDraft> {
+    const profile = membership === 'join' || membership === 'invite' ? await this.#accounts.profile(target) : undefined;
+    return {
+      type: 'm.room.member',
+      room_id: roomId,
+      sender: author.userId,
+      state_key: target,
+      content: { ...profile, ...content, membership },
+    };
+  }
+
+  async kick(author: Author, roomId: string, target: string, content: Content): Promise<void> {
+    const before = await this.#current(author, roomId, target);
+    if (before !== 'join' && before !== 'invite' && before !== 'knock') throw forbidden('The user is not in the room');
+    await this.change(author, { roomId, target, membership: 'leave', content });
+  }
+
+  async unban(author: Author, roomId: string, target: string, content: Content): Promise<void> {
+    if ((await this.#current(author, roomId, target)) !== 'ban') throw forbidden('The user is not banned');
+    await this.change(author, { roomId, target, membership: 'leave', content });
+  }
+
+  async forget(userId: string, roomId: string): Promise<void> {
+    const member = await this.#events.state(roomId, userId).get('m.room.member', userId);
+    if (!member) throw notFound('You never were in that room');
+    const membership = membershipOf(member);
+    if (membership !== 'leave' && membership !== 'ban') throw unknownRequest('You must leave the room first');
+    await this.#db.insert(forgotten).values({ userId, roomId }).onConflictDoNothing();
+  }
+
+  async forgottenBy(userId: string): Promise<ReadonlySet<string>> {
+    const found = await this.#db.select().from(forgotten).where(eq(forgotten.userId, userId));
+    return new Set(found.map(({ roomId }) => roomId));
+  }
+
+  /** A new name or picture goes into every room the user is in; a room that refuses it keeps the old one. */
+  async profileChanged(author: Author): Promise<void> {
+    for (const { roomId, membership } of await this.#events.membershipsOf(author.userId)) {
+      if (membership !== 'join') continue;
+      await this.change(author, { roomId, target: author.userId, membership }).catch((error: unknown) =>
+        this.#logger.warn({ err: error, roomId, userId: author.userId }, 'A room did not take the new profile'),
+      );
+    }
+  }
+
+  async #current(author: Author, roomId: string, target: string): Promise<string | undefined> {
+    const state = this.#events.state(roomId, author.userId);
+    const [own, theirs] = await Promise.all([
+      state.get('m.room.member', author.userId),
+      state.get('m.room.member', target),
+    ]);
+    if (!own || membershipOf(own) !== 'join') throw forbidden('You are not in the room');
+    return theirs && membershipOf(theirs);
+  }
+}

@@ -1,0 +1,262 @@
+// Rooms over HTTP: making them, membership, sending, state and history.
+
+import type { Requester } from '@bulkhead/sdk/contract';
+import { type Context, Hono } from 'hono';
+import * as v from 'valibot';
+import { badAlias, forbidden, invalidParam, notFound } from '../errors.js';
+import { readBody, readObject } from '../http/body.js';
+import { type Env, numberFrom } from '../http/context.js';
+import { isRoomAlias, isRoomId, isUserId } from '../ids.js';
+import type { Server } from '../server.js';
+import { formatHistoryToken, parseHistoryToken } from '../sync/token.js';
+import { clientEvent } from './client-event.js';
+import { type Content, type EventDraft, membershipOf } from './event.js';
+import type { Membership } from './events.js';
+import { readableRanges, within } from './history.js';
+import { PowerLevels } from './power-levels.js';
+
+const Reason = v.object({ reason: v.optional(v.string()) });
+const Target = v.object({ user_id: v.string(), reason: v.optional(v.string()) });
+
+const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'leave', 'ban', 'knock']);
+const MAX_MESSAGES = 1000;
+const DEFAULT_MESSAGES = 10;
+
+export function roomRoutes(server: Server): Hono<Env> {
+  const { authenticator, creator, directory, events, memberships, sender } = server;
+  const app = new Hono<Env>();
+  app.use('/v3/createRoom', authenticator.user);
+  app.use('/v3/join/*', authenticator.user);
+  app.use('/v3/rooms/*', authenticator.user);
+
+  app.post('/v3/createRoom', async (c) =>
+    c.json({ room_id: await creator.create(c.var.requester, await readObject(c)) }),
+  );
+
+  // Membership
+
+  const join = async (c: Context<Env>, roomId: string) => {
+    const content = await readBody(c, Reason, {});
+    const { requester } = c.var;
+    const { userId } = requester;
+    if (!(await events.state(roomId, userId).get('m.room.create', ''))) throw notFound('Room not found');
+    await memberships.change(requester, { roomId, target: userId, membership: 'join', content });
+    return c.json({ room_id: roomId });
+  };
+
+  app.post('/v3/join/:roomIdOrAlias', async (c) => {
+    const room = c.req.param('roomIdOrAlias');
+    if (isRoomId(room)) return join(c, room);
+    if (!isRoomAlias(room)) throw invalidParam(`${room} is neither a room id nor an alias`);
+    return join(c, await directory.resolve(room, c.var.requester.userId));
+  });
+
+  app.post('/v3/rooms/:roomId/join', (c) => join(c, c.req.param('roomId')));
+
+  app.post('/v3/rooms/:roomId/leave', async (c) => {
+    const content = await readBody(c, Reason, {});
+    const { requester } = c.var;
+    await memberships.change(requester, {
+      roomId: c.req.param('roomId'),
+      target: requester.userId,
+      membership: 'leave',
+      content,
+    });
+    return c.json({});
+  });
+
+  app.post('/v3/rooms/:roomId/invite', async (c) => {
+    const { target, content } = await targetOf(c);
+    await memberships.change(c.var.requester, {
+      roomId: c.req.param('roomId'),
+      target,
+      membership: 'invite',
+      content,
+    });
+    return c.json({});
+  });
+
+  app.post('/v3/rooms/:roomId/kick', async (c) => {
+    const { target, content } = await targetOf(c);
+    await memberships.kick(c.var.requester, c.req.param('roomId'), target, content);
+    return c.json({});
+  });
+
+  app.post('/v3/rooms/:roomId/ban', async (c) => {
+    const { target, content } = await targetOf(c);
+    await memberships.change(c.var.requester, { roomId: c.req.param('roomId'), target, membership: 'ban', content });
+    return c.json({});
+  });
+
+  app.post('/v3/rooms/:roomId/unban', async (c) => {
+    const { target, content } = await targetOf(c);
+    await memberships.unban(c.var.requester, c.req.param('roomId'), target, content);
+    return c.json({});
+  });
+
+  app.post('/v3/rooms/:roomId/forget', async (c) => {
+    await memberships.forget(c.var.requester.userId, c.req.param('roomId'));
+    return c.json({});
+  });
+
+  // Sending
+
+  app.put('/v3/rooms/:roomId/send/:type/:transactionId', async (c) => {
+    const { roomId, type, transactionId } = c.req.param();
+    const content = await readObject(c);
+    return c.json({ event_id: await once(c, transactionId, { type, room_id: roomId, content }) });
+  });
+
+  app.put('/v3/rooms/:roomId/redact/:eventId/:transactionId', async (c) => {
+    const { roomId, eventId, transactionId } = c.req.param();
+    const { reason } = await readBody(c, Reason, {});
+    await checkRedaction(c.var.requester, roomId, eventId);
+    // Since room version 11 the content says what is redacted; clients of earlier days look beside it.
+    const content = { redacts: eventId, ...(reason === undefined ? {} : { reason }) };
+    const draft = { type: 'm.room.redaction', room_id: roomId, redacts: eventId, content };
+    return c.json({ event_id: await once(c, transactionId, draft) });
+  });
+
+  /** A request that a client repeats, because it did not get the answer, sends nothing a second time. */
+  const once = async (c: Context<Env>, transactionId: string, draft: Omit<EventDraft, 'sender'>) => {
+    const { requester } = c.var;
+    const { userId, deviceId = '' } = requester;
+    const key = [userId, deviceId, transactionId].join('\0');
+    const running = inFlight.get(key);
+    if (running) return running;
+    const sending = (async () =>
+      (await events.byTransaction(userId, deviceId, transactionId)) ??
+      sender.send(requester, { ...draft, sender: userId }, transactionId))();
+    inFlight.set(key, sending);
+    return sending.finally(() => inFlight.delete(key));
+  };
+  const inFlight = new Map<string, Promise<string>>();
+
+  async function checkRedaction({ userId }: Requester, roomId: string, eventId: string): Promise<void> {
+    const target = await events.get(eventId, userId);
+    if (!target || target.event.room_id !== roomId) throw notFound('Event not found');
+    if (target.event.sender === userId) return;
+    const state = events.state(roomId, userId);
+    const create = await state.get('m.room.create', '');
+    const levels = new PowerLevels(await state.get('m.room.power_levels', ''), create?.sender);
+    if (levels.user(userId) < levels.action('redact')) {
+      throw forbidden('Your power level does not suffice to redact events of others');
+    }
+  }
+
+  // State
+
+  /** Members read the present state, others what it was when they were members, or what everybody may read. */
+  const readableState = async (c: Context<Env>, at = events.head) => {
+    const roomId = c.req.param('roomId') ?? '';
+    const { userId } = c.var.requester;
+    const [, end] = (await readableRanges(events, roomId, userId)).at(-1) ?? [0, 0];
+    return events.state(roomId, userId, Math.min(end, at));
+  };
+
+  app.get('/v3/rooms/:roomId/state', async (c) => {
+    const { userId, deviceId } = c.var.requester;
+    const [, end] = (await readableRanges(events, c.req.param('roomId'), userId)).at(-1) ?? [0, 0];
+    const state = await events.stateSince(c.req.param('roomId'), userId, 0, end);
+    return c.json(state.map((stored) => clientEvent(stored, userId, deviceId)));
+  });
+
+  const getState = async (c: Context<Env>, type: string, stateKey: string) => {
+    const event = await (await readableState(c)).get(type, stateKey);
+    if (!event) throw notFound('There is no such state event');
+    return c.json(c.req.query('format') === 'event' ? event : event.content);
+  };
+
+  const putState = async (c: Context<Env>, type: string, stateKey: string) => {
+    const { requester } = c.var;
+    const roomId = c.req.param('roomId') ?? '';
+    const content = await readObject(c);
+    if (type === 'm.room.member') {
+      const { membership } = content;
+      if (!isMembership(membership)) throw invalidParam('Unknown membership');
+      if (!isUserId(stateKey)) throw invalidParam('The state key of a membership is a user id');
+      const request = { roomId, target: stateKey, membership, content };
+      return c.json({ event_id: await memberships.change(requester, request) });
+    }
+    if (type === 'm.room.canonical_alias') await checkAliases(requester, roomId, content);
+    const draft = { type, room_id: roomId, sender: requester.userId, state_key: stateKey, content };
+    return c.json({ event_id: await sender.send(requester, draft) });
+  };
+
+  for (const path of ['/v3/rooms/:roomId/state/:type', '/v3/rooms/:roomId/state/:type/'] as const) {
+    app.get(path, (c) => getState(c, c.req.param('type'), ''));
+    app.put(path, (c) => putState(c, c.req.param('type'), ''));
+  }
+  app.get('/v3/rooms/:roomId/state/:type/:stateKey', (c) => getState(c, c.req.param('type'), c.req.param('stateKey')));
+  app.put('/v3/rooms/:roomId/state/:type/:stateKey', (c) => putState(c, c.req.param('type'), c.req.param('stateKey')));
+
+  /** A room is not called by a name that leads elsewhere. Those that it has already may stay. */
+  async function checkAliases({ userId }: Requester, roomId: string, content: Content): Promise<void> {
+    const before = (await events.state(roomId, userId).get('m.room.canonical_alias', ''))?.content ?? {};
+    const kept = new Set(aliasesIn(before));
+    for (const alias of aliasesIn(content)) {
+      if (kept.has(alias)) continue;
+      if (typeof alias !== 'string' || !isRoomAlias(alias)) throw invalidParam(`${String(alias)} is no room alias`);
+      const target = await directory.resolve(alias, userId).catch(() => undefined);
+      if (target !== roomId) throw badAlias(`${alias} does not lead to this room`);
+    }
+  }
+
+  // History
+
+  app.get('/v3/rooms/:roomId/messages', async (c) => {
+    const roomId = c.req.param('roomId');
+    const { userId, deviceId } = c.var.requester;
+    const direction = c.req.query('dir');
+    if (direction !== 'b' && direction !== 'f') throw invalidParam('dir is either b or f');
+    const backwards = direction === 'b';
+    const [from, to] = [c.req.query('from'), c.req.query('to')];
+    const limit = numberFrom(c.req.query('limit'), { min: 1, max: MAX_MESSAGES, fallback: DEFAULT_MESSAGES });
+    if ((await memberships.forgottenBy(userId)).has(roomId)) throw forbidden('You have forgotten this room');
+    const ranges = await readableRanges(events, roomId, userId);
+
+    const start = from === undefined ? (backwards ? events.head : 0) : parseHistoryToken(from);
+    const stop = to === undefined ? (backwards ? 0 : events.head) : parseHistoryToken(to);
+    // Tokens stand behind an event, so the lower one excludes its own.
+    const part = backwards ? within(ranges, stop + 1, start) : within(ranges, start + 1, stop);
+    const found = await events.page(roomId, userId, part, backwards ? 'backwards' : 'forwards', limit + 1);
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    const end = found.length > limit && last ? last.position - (backwards ? 1 : 0) : undefined;
+    return c.json({
+      start: from ?? formatHistoryToken(start),
+      ...(end === undefined ? {} : { end: formatHistoryToken(end) }),
+      chunk: page.map((stored) => clientEvent(stored, userId, deviceId)),
+    });
+  });
+
+  app.get('/v3/rooms/:roomId/members', async (c) => {
+    const { at, membership, not_membership } = c.req.query();
+    const state = await readableState(c, at === undefined ? undefined : parseHistoryToken(at));
+    const chunk = (await state.list('m.room.member')).filter((event) => {
+      const is = membershipOf(event);
+      return (membership === undefined || is === membership) && (not_membership === undefined || is !== not_membership);
+    });
+    return c.json({ chunk });
+  });
+
+  app.get('/v3/rooms/:roomId/aliases', async (c) => {
+    await readableState(c);
+    return c.json({ aliases: await directory.aliasesOf(c.req.param('roomId')) });
+  });
+
+  return app;
+}
+
+async function targetOf(c: Context<Env>): Promise<{ target: string; content: Content }> {
+  const { user_id: target, reason } = await readBody(c, Target);
+  if (!isUserId(target)) throw invalidParam(`${target} is no user id`);
+  return { target, content: reason === undefined ? {} : { reason } };
+}
+
+const isMembership = (value: unknown): value is Membership => MEMBERSHIPS.has(value);
+
+function aliasesIn({ alias, alt_aliases }: Content): readonly unknown[] {
+  const found = Array.isArray(alt_aliases) ? [...alt_aliases] : [];
+  return alias === undefined || alias === null || alias === '' ? found : [alias, ...found];
+}

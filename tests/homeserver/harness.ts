@@ -1,0 +1,44 @@
+// A homeserver for one test, with fake modules, on a port of its own.
+
+import { createHomeserver, type Homeserver, type HomeserverOptions } from '@bulkhead/examples/homeserver';
+import type { Homeserver as ModuleHost } from '@bulkhead/sdk/contract';
+import type t from 'tap';
+import { Client } from './client.ts';
+import { createFakeModules, type FakeModules } from './fake-modules.ts';
+
+const say = (fields: object, message: string) => process.env.LOG && console.error(message, fields);
+const quiet = { debug: say, info: say, warn: say, error: say };
+
+type Test = Pick<typeof t, 'teardown'>;
+
+export const SERVER_NAME = 'example.com';
+
+export interface TestServer extends Homeserver {
+  readonly url: string;
+  readonly fake: FakeModules;
+  /** What the modules may ask of the homeserver. */
+  readonly host: Required<ModuleHost>;
+  register(username: string): Promise<Client>;
+}
+
+export async function startServer(t: Test, options: HomeserverOptions = {}): Promise<TestServer> {
+  const fake = createFakeModules();
+  let host: ModuleHost | undefined;
+  const homeserver = await createHomeserver({
+    serverName: SERVER_NAME,
+    memory: options.dataDir === undefined,
+    logger: quiet,
+    modules: async (given) => {
+      host = given;
+      return fake;
+    },
+    ...options,
+  });
+  t.teardown(() => homeserver.close());
+  const { url } = await homeserver.listen(0, '127.0.0.1');
+  return Object.assign(homeserver as Homeserver & { url: string }, {
+    fake,
+    host: host as Required<ModuleHost>,
+    register: (username: string) => Client.register(url, username),
+  });
+}

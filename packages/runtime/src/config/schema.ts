@@ -2,6 +2,7 @@
 
 import { type CallbackName, callbackNames, callbacks, camelCase, snakeCase } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
+import { parseHostGrant } from '../api/hosts.js';
 import { encodeFault, expected, mapping } from './expected.js';
 import { formatSize, parseDuration, parseSize } from './units.js';
 
@@ -91,10 +92,12 @@ const fanOut = v.lazy((value) =>
 
 const host = v.pipe(
   v.string(expected('a host like "api.example.com"')),
-  v.toLowerCase(),
-  v.regex(
-    /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/,
-    expected('a host like "api.example.com", or with a port', 'a host alone, without scheme, path or wildcard'),
+  v.check(
+    (text) => parseHostGrant(text) !== undefined,
+    expected(
+      'a host like "api.example.com", "*.example.com" or "127.0.0.1:9000"',
+      'a host alone, without scheme or path',
+    ),
   ),
 );
 

@@ -1,7 +1,12 @@
-// The globals that one compartment gets beside the language: no ambient authority, and no object of Node's in them.
+// The globals that one compartment gets beside the language: no ambient authority, and no object
+// of Node's. What is not here: `console` and `fetch` are built inside; `WebAssembly` has memory that no limit counts;
+// `SharedArrayBuffer` and `Atomics` make a fine clock and block the thread; ports and channels clone as Node does.
 
-import { structuredClone } from './structured-clone.js';
 import { createTimers, type TimerHooks } from './timers.js';
+import { web } from './web/index.js';
+import { beginLife, endLife } from './web/life.js';
+
+export type EndowmentHooks = TimerHooks;
 
 export interface Endowments {
   /** For `new Compartment({ globals })`. Hardened. */
@@ -10,14 +15,29 @@ export interface Endowments {
   dispose(): void;
 }
 
-/** After `lockdownCell`. Each compartment has a set of its own. */
-export function createEndowments(hooks: TimerHooks): Endowments {
-  const { dispose, ...timers } = createTimers(hooks);
+/** What SES leaves out of compartments: a clock, chance, the admin's locale. */
+const FROM_THE_LANGUAGE = ['Date', 'Math', 'Intl', 'Float16Array', 'Float32Array', 'Float64Array', 'WeakRef'];
+
+/** After `lockdownCell`. Each compartment has a set of its own; the one made last is the one that lives. */
+export function createEndowments(hooks: EndowmentHooks): Endowments {
+  const timers = createTimers(hooks);
+  const { setTimeout, setInterval, clearTimeout, clearInterval } = timers;
+  const life = { timers, onUncaught: hooks.onUncaught };
+  beginLife(life);
+  const realm = globalThis as Record<string, unknown>;
+  const fromRealm = FROM_THE_LANGUAGE.filter((name) => realm[name] !== undefined);
   const endowments: Record<string, unknown> = {
-    ...timers,
-    ...shared(),
-    structuredClone,
+    ...Object.fromEntries(fromRealm.map((name) => [name, realm[name]])),
+    ...web,
+    setTimeout,
+    setInterval,
+    clearTimeout,
+    clearInterval,
     queueMicrotask: createQueueMicrotask(hooks.onUncaught),
+  };
+  const dispose = (): void => {
+    timers.dispose();
+    endLife(life);
   };
   return { endowments: harden(endowments), dispose };
 }
@@ -26,29 +46,13 @@ function createQueueMicrotask(onUncaught: (error: unknown) => void) {
   const done = Promise.resolve();
   return (callback: unknown): void => {
     if (typeof callback !== 'function') throw new TypeError('queueMicrotask takes a function');
-    void done.then(() => {
+    const run = (): void => {
       try {
         Reflect.apply(callback, undefined, []);
       } catch (error) {
         onUncaught(error);
       }
-    });
+    };
+    void done.then(run);
   };
-}
-
-function shared(): Record<string, unknown> {
-  const names = [
-    'Date Math Intl Float32Array Float64Array URL URLSearchParams Headers Request Response FormData Blob File',
-    'AbortController AbortSignal Event EventTarget DOMException',
-    'ReadableStream WritableStream TransformStream',
-    'ReadableStreamDefaultReader ReadableStreamBYOBReader ReadableStreamDefaultController ReadableByteStreamController',
-    'ReadableStreamBYOBRequest WritableStreamDefaultWriter WritableStreamDefaultController',
-    'TransformStreamDefaultController ByteLengthQueuingStrategy CountQueuingStrategy TextEncoderStream TextDecoderStream',
-    'atob btoa',
-  ];
-  const entries = names
-    .join(' ')
-    .split(' ')
-    .map((name) => [name, (globalThis as Record<string, unknown>)[name]]);
-  return Object.fromEntries(entries) as Record<string, unknown>;
 }

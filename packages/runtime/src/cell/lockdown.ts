@@ -1,15 +1,18 @@
-// Makes the start realm safe to share with a module: SES freezes the language's own objects, and the web classes that a
-// compartment is endowed with are frozen here. Nothing in a cell may run before it but the runtime's own code.
+// Makes the start realm safe to share with a module: SES freezes the language's own objects, and what a compartment is
+// endowed with beside them is frozen here. Nothing in a cell may run before it but the runtime's own code.
 
+import './transfer.js';
 import 'ses';
-import { setMaxListeners } from 'node:events';
-import { inspect } from 'node:util';
 import { enableOverrides } from './overrides.js';
 import { sharedObjects } from './shared.js';
+import { web } from './web/index.js';
 
 /** Called once per thread, before any module's code. */
 export function lockdownCell(): void {
-  quietNode();
+  // SES gives every compartment the realm's TextDecoder, so ours have to be the realm's own.
+  for (const [name, value] of Object.entries(web)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  }
   const shared = sharedObjects();
   enableOverrides(shared);
   lockdown({
@@ -36,12 +39,4 @@ export function getStackString(error: Error): string {
   } catch {
     return '';
   }
-}
-
-function quietNode(): void {
-  // Many of Node's error messages print their argument with `inspect`, which hands itself to a method that the argument
-  // may bring along: a module would hold a Node function that looks through proxies.
-  inspect.defaultOptions = { customInspect: false };
-  // A warning for every target with eleven listeners would let a module write to the hull's stderr.
-  setMaxListeners(0);
 }

@@ -1,10 +1,12 @@
 // Everything of the start realm that a module may come to hold beside the language itself: the classes, what their
 // instances lead to, and the classes that have no name (readers, controllers, iterators).
 
+import { web } from './web/index.js';
+
 const { getOwnPropertyDescriptors, getPrototypeOf } = Object;
 const { ownKeys } = Reflect;
 
-/** All objects that can be reached from the samples, without the language's own intrinsics, which SES looks after. */
+/** All functions and prototypes reachable from samples; the language's own intrinsics SES looks after. */
 export function sharedObjects(): Set<object> {
   const intrinsics = reach(languageRoots(), new Set());
   const found = reach(samples(), intrinsics);
@@ -43,11 +45,9 @@ function languageRoots(): unknown[] {
     'DisposableStack AsyncDisposableStack WebAssembly Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array',
     'Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array TextEncoder TextDecoder',
   ];
-  const named = names.join(' ').split(' ');
   async function* asyncGenerator() {}
   function* generator() {}
-  return [
-    ...named.map((name) => (globalThis as Record<string, unknown>)[name]),
+  const nameless = [
     [][Symbol.iterator](),
     new Map().entries(),
     new Set().values(),
@@ -57,54 +57,34 @@ function languageRoots(): unknown[] {
     asyncGenerator,
     async () => {},
   ];
+  return [...names.flatMap((line) => line.split(' ')).map(globalNamed), ...nameless];
 }
 
 function samples(): unknown[] {
+  const { ReadableStream, WritableStream, TransformStream } = globalThis;
   const controllers: unknown[] = [];
   const keep = { start: (controller: unknown) => void controllers.push(controller) };
-  const readable = new ReadableStream(keep);
-  const bytes = new ReadableStream({ type: 'bytes', ...keep } as { type: 'bytes' });
-  const writable = new WritableStream(keep);
-  const transform = new TransformStream(keep);
-  const signals = new AbortController();
-  signals.signal.addEventListener('abort', () => {});
-  const form = new FormData();
-  const url = new URL('https://example.com/?a=b');
-  const blob = new Blob(['sample']);
-  const headers = new Headers({ a: 'b' });
-  const request = new Request('https://example.com/', { method: 'POST', body: 'a', signal: signals.signal });
-  const response = new Response('a');
-  const textEncoderStream = new TextEncoderStream();
-  const textDecoderStream = new TextDecoderStream();
-  const results = [
-    AbortSignal.any([signals.signal]),
+  const bytes = (): ReadableStream => new ReadableStream({ type: 'bytes', ...keep } as { type: 'bytes' });
+  return [
+    ...Object.values(web),
+    Intl,
+    new ReadableStream(keep),
+    new WritableStream(keep),
+    new TransformStream(keep),
     new ReadableStream(keep).getReader(),
-    new ReadableStream({ type: 'bytes', ...keep } as { type: 'bytes' }).getReader({ mode: 'byob' }),
+    new ReadableStream(keep).values(),
     new WritableStream(keep).getWriter(),
-    new ReadableStream().values(),
-    blob.stream(),
-    request.signal,
-    request.body,
-    response.body,
+    bytes(),
+    bytes().getReader({ mode: 'byob' }),
+    controllers,
+    new Intl.Segmenter().segment('a'),
+    new Intl.Segmenter().segment('a')[Symbol.iterator](),
+    new Intl.NumberFormat().format,
+    new Intl.DateTimeFormat().format,
+    new Intl.Collator().compare,
   ];
-  const iterators = [headers, form, url.searchParams].flatMap((it) => [it.entries(), it.keys(), it.values()]);
-  const instances = [readable, bytes, writable, transform, signals, form, url, blob, new File([], 'a'), headers];
-  const streams = [textEncoderStream, textDecoderStream, request, response];
-  const others = [new Event('a'), new EventTarget(), new DOMException('a')];
-  return [...instances, ...streams, ...others, ...controllers, ...results, ...iterators, ...classes(), Intl];
 }
 
-function classes(): unknown[] {
-  const names = [
-    'URL URLSearchParams Headers Request Response FormData Blob File AbortController AbortSignal',
-    'Event EventTarget DOMException ReadableStream WritableStream TransformStream',
-    'ReadableStreamDefaultReader ReadableStreamBYOBReader ReadableStreamDefaultController ReadableByteStreamController',
-    'ReadableStreamBYOBRequest WritableStreamDefaultWriter WritableStreamDefaultController',
-    'TransformStreamDefaultController ByteLengthQueuingStrategy CountQueuingStrategy TextEncoderStream TextDecoderStream',
-    'atob btoa',
-  ];
-  return names
-    .join(' ')
-    .split(' ')
-    .map((name) => (globalThis as Record<string, unknown>)[name]);
+function globalNamed(name: string): unknown {
+  return (globalThis as Record<string, unknown>)[name];
 }

@@ -78,5 +78,5 @@ export function createTimers({ onTimer, maxTimers, onUncaught }: TimerHooks): Ti
 function toDelay(delay: unknown): number {
   const number = Number(delay);
   if (!(number >= 1)) return 1;
-  return number > LONGEST_DELAY ? LONGEST_DELAY : number;
+  return Math.min(number, LONGEST_DELAY);
 }

@@ -5,6 +5,9 @@
 // a FileHandle over a descriptor number of the module's choice, a neighbour's socket. So no value of a module reaches it.
 
 import { types } from 'node:util';
+import { type Blob, blobBytes, blobFrom, File, isBlob } from './blob.js';
+import { copyOf, dataViewSlots, slot, typedArraySlots } from './bytes.js';
+import { DOMException, isDOMException } from './dom-exception.js';
 
 /** @throws a DataCloneError for what cannot be cloned: functions, symbols, proxies, platform objects, shared memory. */
 export function structuredClone(...args: [value?: unknown, options?: { transfer?: Iterable<unknown> }]): unknown {
@@ -21,31 +24,14 @@ export function structuredClone(...args: [value?: unknown, options?: { transfer?
 type Memory = Map<object, unknown>;
 
 const { apply, construct, ownKeys } = Reflect;
-const { getOwnPropertyDescriptor, getPrototypeOf, defineProperty, create } = Object;
+const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf } = Object;
 const nativeClone = globalThis.structuredClone;
-const DOMExceptionHere = globalThis.DOMException;
 
-const getter = (owner: object, key: PropertyKey): (() => unknown) =>
-  getOwnPropertyDescriptor(owner, key)?.get as () => unknown;
-
-const typedArrayPrototype = getPrototypeOf(Uint8Array.prototype) as object;
-const typedArrayName = getter(typedArrayPrototype, Symbol.toStringTag);
-const slots = {
-  bufferLength: getter(ArrayBuffer.prototype, 'byteLength'),
-  arrayBuffer: getter(typedArrayPrototype, 'buffer'),
-  arrayOffset: getter(typedArrayPrototype, 'byteOffset'),
-  arrayLength: getter(typedArrayPrototype, 'length'),
-  viewBuffer: getter(DataView.prototype, 'buffer'),
-  viewOffset: getter(DataView.prototype, 'byteOffset'),
-  viewLength: getter(DataView.prototype, 'byteLength'),
-  source: getter(RegExp.prototype, 'source'),
-  flags: getter(RegExp.prototype, 'flags'),
-};
+const regExpSlots = { source: slot(RegExp.prototype, 'source'), flags: slot(RegExp.prototype, 'flags') };
 const methods = {
   time: Date.prototype.getTime,
   eachOfMap: Map.prototype.forEach,
   eachOfSet: Set.prototype.forEach,
-  setBytes: Uint8Array.prototype.set,
 };
 const unbox = [
   [types.isNumberObject, Number.prototype.valueOf],
@@ -95,18 +81,23 @@ function clone(value: unknown, memory: Memory): unknown {
   for (const is of uncloneable) if (is(value)) throw refuse(value);
 
   // Every test below looks at internal slots, never at what the object says of itself.
-  for (const [is, valueOf] of unbox) {
-    if (is(value)) return remember(memory, value, Object(apply(valueOf as () => unknown, value, [])));
+  for (const [is, primitive] of unbox) {
+    if (is(value)) return remember(memory, value, Object(apply(primitive as () => unknown, value, [])));
   }
   if (types.isDate(value)) return remember(memory, value, new Date(apply(methods.time, value, [])));
   if (types.isRegExp(value)) {
-    return remember(memory, value, new RegExp(`${apply(slots.source, value, [])}`, `${apply(slots.flags, value, [])}`));
+    return remember(
+      memory,
+      value,
+      new RegExp(`${apply(regExpSlots.source, value, [])}`, `${apply(regExpSlots.flags, value, [])}`),
+    );
   }
-  if (types.isArrayBuffer(value)) return remember(memory, value, copyBuffer(value));
+  if (types.isArrayBuffer(value)) return remember(memory, value, copyOf(value).buffer);
   if (types.isArrayBufferView(value)) return cloneView(value, memory);
   if (types.isMap(value)) return cloneMap(value, memory);
   if (types.isSet(value)) return cloneSet(value, memory);
   if (types.isNativeError(value)) return cloneError(value, memory);
+  if (isBlob(value)) return remember(memory, value, cloneBlob(value));
   return cloneRecord(value, memory);
 }
 
@@ -115,23 +106,13 @@ function remember<T>(memory: Memory, original: object, copy: T): T {
   return copy;
 }
 
-/** Not `slice`: it would ask the buffer for its species, and so the module for the result. */
-function copyBuffer(buffer: ArrayBuffer): ArrayBuffer {
-  const bytes = new Uint8Array(buffer);
-  const copy = new Uint8Array(apply(slots.bufferLength, buffer, []) as number);
-  apply(methods.setBytes, copy, [bytes]);
-  return copy.buffer;
-}
-
 function cloneView(view: ArrayBufferView, memory: Memory): unknown {
-  const name = apply(typedArrayName, view, []) as string | undefined;
-  const isDataView = name === undefined;
-  const buffer = clone(apply(isDataView ? slots.viewBuffer : slots.arrayBuffer, view, []), memory);
-  const offset = apply(isDataView ? slots.viewOffset : slots.arrayOffset, view, []);
-  const length = apply(isDataView ? slots.viewLength : slots.arrayLength, view, []);
-  const View = isDataView ? DataView : views[name];
+  const name = apply(typedArraySlots.name, view, []) as string | undefined;
+  const { buffer, offset, length } = name === undefined ? dataViewSlots : typedArraySlots;
+  const View = name === undefined ? DataView : views[name];
   if (View === undefined) throw refuse(view);
-  return remember(memory, view, construct(View, [buffer, offset, length]));
+  const memoryCopy = clone(apply(buffer, view, []), memory);
+  return remember(memory, view, construct(View, [memoryCopy, apply(offset, view, []), apply(length, view, [])]));
 }
 
 function cloneMap(map: Map<unknown, unknown>, memory: Memory): Map<unknown, unknown> {
@@ -152,9 +133,10 @@ function cloneSet(set: Set<unknown>, memory: Memory): Set<unknown> {
 }
 
 function cloneError(error: Error, memory: Memory): Error {
+  if (isDOMException(error)) return remember(memory, error, new DOMException(error.message, error.name)) as never;
   const prototype = errorPrototypes[`${error.name}`] ?? Error.prototype;
   const copy = remember(memory, error, construct(Error, []) as Error);
-  Object.setPrototypeOf(copy, prototype);
+  setPrototypeOf(copy, prototype);
   for (const key of ['message', 'cause']) {
     const descriptor = getOwnPropertyDescriptor(error, key);
     if (descriptor === undefined || !('value' in descriptor)) continue;
@@ -176,12 +158,26 @@ function cloneRecord(record: object, memory: Memory): object {
   return copy;
 }
 
-/** The web classes keep their state where a copy of the properties would lose it. */
+function cloneBlob(blob: Blob): Blob {
+  const copy = blobFrom(blobBytes(blob), blob.type);
+  if (!(blob instanceof File)) return copy;
+  return new File([copy], blob.name, { type: blob.type, lastModified: blob.lastModified });
+}
+
+/** The web's other classes keep their state where a copy of the properties would lose it. */
 function isPlatformObject(value: object): boolean {
-  const prototype = getPrototypeOf(value) as object | null;
-  if (prototype === null || prototype === Object.prototype || Array.isArray(value)) return false;
-  const tag = getOwnPropertyDescriptor(prototype, Symbol.toStringTag);
-  return tag !== undefined;
+  for (let prototype = getPrototypeOf(value) as object | null; prototype !== null; ) {
+    if (platformPrototypes.has(prototype)) return true;
+    prototype = getPrototypeOf(prototype) as object | null;
+  }
+  return false;
+}
+
+const platformPrototypes = new WeakSet<object>();
+
+/** Instances of this class and of its subclasses cannot be cloned. */
+export function refuseToClone(value: unknown): void {
+  if (typeof value === 'function' && typeof value.prototype === 'object') platformPrototypes.add(value.prototype);
 }
 
 function readTransfer(list: Iterable<unknown> | undefined): Set<ArrayBuffer> {
@@ -199,5 +195,5 @@ const detach = (buffer: ArrayBuffer): unknown => nativeClone(buffer, { transfer:
 
 function refuse(value: unknown): DOMException {
   const what = typeof value === 'object' ? 'This object' : `A ${typeof value}`;
-  return new DOMExceptionHere(`${what} could not be cloned`, 'DataCloneError');
+  return new DOMException(`${what} could not be cloned`, 'DataCloneError');
 }

@@ -81,7 +81,8 @@ export function createFakeModules(): FakeModules {
   const categories: Partial<Record<Category, Record<string, unknown>>> = {};
   for (const callback of callbackNames) {
     const { category } = callbacks[callback];
-    const methods = (categories[category] ??= {});
+    const methods = categories[category] ?? {};
+    categories[category] = methods;
     methods[callback] = async (...args: never[]) => {
       calls.push({ callback, args });
       const answer = (fake.answers[callback] ?? DEFAULTS[callback]) as (...args: never[]) => unknown;

@@ -18,6 +18,9 @@ export interface NewDevice {
 export class Accounts {
   readonly #db: Database;
   readonly #config: HomeserverConfig;
+  /** By hash of the access token: every request asks. */
+  readonly #requesters = new Map<string, Requester>();
+  #generation = 0;
 
   constructor(db: Database, config: HomeserverConfig) {
     this.#db = db;
@@ -75,27 +78,52 @@ export class Accounts {
       .insert(devices)
       .values({ userId, deviceId, tokenHash, displayName: displayName ?? null, createdTs: Date.now() })
       .onConflictDoUpdate({ target: [devices.userId, devices.deviceId], set: { tokenHash } });
+    this.#forgetRequesters(userId, deviceId);
     return { deviceId, accessToken };
   }
 
   async deleteDevice(userId: string, deviceId: string): Promise<void> {
     await this.#db.delete(devices).where(and(eq(devices.userId, userId), eq(devices.deviceId, deviceId)));
+    this.#forgetRequesters(userId, deviceId);
   }
 
   async deleteDevices(userId: string): Promise<void> {
     await this.#db.delete(devices).where(eq(devices.userId, userId));
+    this.#forgetRequesters(userId);
   }
 
   /** Who an access token belongs to. */
   async requesterByToken(accessToken: string): Promise<Requester | undefined> {
+    const tokenHash = hashToken(accessToken);
+    const known = this.#requesters.get(tokenHash);
+    if (known) return known;
+    const generation = this.#generation;
     const [found] = await this.#db
       .select({ userId: devices.userId, deviceId: devices.deviceId, shadowBanned: users.shadowBanned })
       .from(devices)
       .innerJoin(users, eq(users.userId, devices.userId))
-      .where(eq(devices.tokenHash, hashToken(accessToken)));
-    return found && { ...found, isGuest: false, authenticatedEntity: found.userId };
+      .where(eq(devices.tokenHash, tokenHash));
+    if (!found) return undefined;
+    const requester = { ...found, isGuest: false, authenticatedEntity: found.userId };
+    // A token that was withdrawn while the database was asked must not come back.
+    if (generation === this.#generation) {
+      const [oldest] = this.#requesters.keys();
+      if (this.#requesters.size >= MAX_KNOWN && oldest !== undefined) this.#requesters.delete(oldest);
+      this.#requesters.set(tokenHash, requester);
+    }
+    return requester;
+  }
+
+  #forgetRequesters(userId: string, deviceId?: string): void {
+    this.#generation++;
+    for (const [hash, requester] of this.#requesters) {
+      if (requester.userId !== userId) continue;
+      if (deviceId === undefined || requester.deviceId === deviceId) this.#requesters.delete(hash);
+    }
   }
 }
+
+const MAX_KNOWN = 10_000;
 
 export function profileOf({ displayName, avatarUrl }: Account): Profile {
   return {

@@ -45,6 +45,6 @@ export class Authenticator {
 
 function accessToken(request: Request): string | undefined {
   const header = request.headers.get('authorization');
-  if (header !== null) return /^Bearer +(\S+) *$/i.exec(header)?.[1];
+  if (header !== null) return /^Bearer +(.+)$/i.exec(header)?.[1];
   return new URL(request.url).searchParams.get('access_token') || undefined;
 }

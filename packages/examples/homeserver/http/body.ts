@@ -14,10 +14,16 @@ export async function readBody<const S extends v.GenericSchema>(
   empty?: Readonly<Record<string, unknown>>,
 ): Promise<v.InferOutput<S>> {
   const text = await readText(c.req.raw);
-  return check(schema, text === '' && empty ? empty : parseJson(text));
+  return check(schema, check(JsonObject, text === '' && empty ? empty : parseJson(text)));
 }
 
-export const readObject = (c: Context) => readBody(c, v.record(v.string(), v.unknown()));
+/** valibot's objects and records let arrays pass. */
+export const JsonObject = v.custom<Readonly<Record<string, unknown>>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'expected an object',
+);
+
+export const readObject = (c: Context) => readBody(c, JsonObject);
 
 export function check<const S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
   const result = v.safeParse(schema, value, { abortEarly: true });

@@ -4,7 +4,7 @@
 import { serverNameOf } from '@bulkhead/sdk/contract';
 import { forbidden } from '../errors.js';
 import { isUserId } from '../ids.js';
-import { membershipOf, type RoomEvent } from './event.js';
+import { type EventDraft, membershipOf, type RoomEvent } from './event.js';
 import { level, PowerLevels, record } from './power-levels.js';
 import type { StateKey, StateView } from './state.js';
 
@@ -18,16 +18,20 @@ export interface AuthState {
   readonly target: RoomEvent | undefined;
 }
 
-export async function authStateFor(event: RoomEvent, state: StateView): Promise<AuthState> {
+export function authKeys({ type, sender, state_key: target }: EventDraft): readonly StateKey[] {
   const keys: StateKey[] = [
     ['m.room.create', ''],
     ['m.room.power_levels', ''],
     ['m.room.join_rules', ''],
-    ['m.room.member', event.sender],
+    ['m.room.member', sender],
   ];
+  if (type === 'm.room.member' && target !== undefined && target !== sender) keys.push(['m.room.member', target]);
+  return keys;
+}
+
+export async function authStateFor(event: RoomEvent, state: StateView): Promise<AuthState> {
+  const found = await state.getAll(authKeys(event));
   const target = event.type === 'm.room.member' ? event.state_key : undefined;
-  if (target !== undefined && target !== event.sender) keys.push(['m.room.member', target]);
-  const found = await state.getAll(keys);
   const find = (type: string, stateKey: string) =>
     found.find((candidate) => candidate.type === type && candidate.state_key === stateKey);
   return {

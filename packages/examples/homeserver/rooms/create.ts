@@ -7,7 +7,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { HomeserverConfig } from '../config.js';
 import { rooms } from '../db/schema.js';
 import { forbidden, invalidParam, RefusedByModule, unsupportedRoomVersion } from '../errors.js';
-import { check } from '../http/body.js';
+import { check, JsonObject } from '../http/body.js';
 import { newRoomId } from '../ids.js';
 import type { Directory } from './directory.js';
 import { type Content, type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
@@ -18,7 +18,6 @@ import { DraftState, keyOf } from './state.js';
 
 const Visibility = v.picklist(['public', 'private']);
 const Preset = v.picklist(['private_chat', 'trusted_private_chat', 'public_chat']);
-const Json = v.record(v.string(), v.unknown());
 
 const CreateRoom = v.object({
   visibility: v.optional(Visibility, 'private'),
@@ -28,14 +27,14 @@ const CreateRoom = v.object({
   invite: v.optional(v.array(UserId), []),
   invite_3pid: v.optional(v.array(v.unknown()), []),
   room_version: v.optional(v.unknown(), ROOM_VERSION),
-  creation_content: v.optional(Json, {}),
+  creation_content: v.optional(JsonObject, {}),
   initial_state: v.optional(
-    v.array(v.object({ type: v.string(), state_key: v.optional(v.string(), ''), content: Json })),
+    v.array(v.object({ type: v.string(), state_key: v.optional(v.string(), ''), content: JsonObject })),
     [],
   ),
   preset: v.optional(Preset),
   is_direct: v.optional(v.boolean(), false),
-  power_level_content_override: v.optional(Json, {}),
+  power_level_content_override: v.optional(JsonObject, {}),
 });
 type CreateRoom = v.InferOutput<typeof CreateRoom>;
 

@@ -46,18 +46,26 @@ export type Range = readonly [from: number, to: number];
 export const NOBODY = '';
 
 const STATE_PAGE = 500;
+const MAX_KEPT_STATES = 2000;
+const MAX_KEPT_EVENTS = 500;
 
 export class EventStore {
   readonly #db: Database;
   #head = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Where the state of each room last changed; of a room that is not in here, somewhere before the start. */
+  readonly #stateChanges = new Map<string, number>();
+  #start = 0;
+  /** Views of the present state with what was already read of them, the least used first. */
+  readonly #present = new Map<string, StoredState>();
 
   constructor(db: Database) {
     this.#db = db;
   }
 
   async open(): Promise<void> {
-    this.#head = await lastPosition(this.#db);
+    this.#start = await lastPosition(this.#db);
+    this.#head = this.#start;
   }
 
   /** The position of the last event that is stored. */
@@ -79,15 +87,38 @@ export class EventStore {
         for (const item of fresh) inserted.push(await insert(tx, item));
         return inserted;
       });
-      this.#head = Math.max(this.#head, ...positions);
+      for (const [index, { event }] of fresh.entries()) {
+        const position = positions[index] ?? 0;
+        // A redaction may have taken something out of the state.
+        const changesState = event.state_key !== undefined || event.redacts !== undefined;
+        if (changesState) this.#stateChanges.set(event.room_id, position);
+        this.#head = Math.max(this.#head, position);
+      }
     });
     this.#queue = run.catch(() => undefined);
     return run;
   }
 
-  /** The state of a room as `viewer` sees it, at a position; now, unless said. */
-  state(roomId: string, viewer: string, position = this.#head, db = this.#db): StateView {
+  /** The state of a room as `viewer` sees it, now. */
+  state(roomId: string, viewer: string): StateView {
+    const key = `${roomId}\0${viewer}`;
+    const known = this.#present.get(key);
+    this.#present.delete(key);
+    const stands = known && !this.stateChangedSince(roomId, known.position) && known.size < MAX_KEPT_EVENTS;
+    const state = stands ? known : new StoredState(this.#db, roomId, viewer, this.#head);
+    this.#present.set(key, state);
+    const [leastUsed] = this.#present.keys();
+    if (this.#present.size > MAX_KEPT_STATES && leastUsed !== undefined) this.#present.delete(leastUsed);
+    return state;
+  }
+
+  /** The same at an earlier position, or within a transaction. */
+  stateAt(roomId: string, viewer: string, position = this.#head, db = this.#db): StateView {
     return new StoredState(db, roomId, viewer, position);
+  }
+
+  stateChangedSince(roomId: string, position: number): boolean {
+    return (this.#stateChanges.get(roomId) ?? this.#start) > position;
   }
 
   async get(eventId: string, viewer: string): Promise<StoredEvent | undefined> {
@@ -197,13 +228,20 @@ export class EventStore {
 }
 
 class StoredState implements StateView {
+  readonly position: number;
   readonly #db: Database;
   readonly #holds: SQL | undefined;
   readonly #found = new Map<string, RoomEvent | undefined>();
 
   constructor(db: Database, roomId: string, viewer: string, position: number) {
     this.#db = db;
+    this.position = position;
     this.#holds = and(eq(events.roomId, roomId), holdsAt(position), visibleTo(viewer));
+  }
+
+  /** How much of it is kept. */
+  get size(): number {
+    return this.#found.size;
   }
 
   async get(type: string, stateKey: string): Promise<RoomEvent | undefined> {

@@ -24,12 +24,10 @@ const DEFAULT_MESSAGES = 10;
 
 export function roomRoutes(server: Server): Hono<Env> {
   const { authenticator, creator, directory, events, memberships, sender } = server;
+  const { user } = authenticator;
   const app = new Hono<Env>();
-  app.use('/v3/createRoom', authenticator.user);
-  app.use('/v3/join/*', authenticator.user);
-  app.use('/v3/rooms/*', authenticator.user);
 
-  app.post('/v3/createRoom', async (c) =>
+  app.post('/v3/createRoom', user, async (c) =>
     c.json({ room_id: await creator.create(c.var.requester, await readObject(c)) }),
   );
 
@@ -44,16 +42,16 @@ export function roomRoutes(server: Server): Hono<Env> {
     return c.json({ room_id: roomId });
   };
 
-  app.post('/v3/join/:roomIdOrAlias', async (c) => {
+  app.post('/v3/join/:roomIdOrAlias', user, async (c) => {
     const room = c.req.param('roomIdOrAlias');
     if (isRoomId(room)) return join(c, room);
     if (!isRoomAlias(room)) throw invalidParam(`${room} is neither a room id nor an alias`);
     return join(c, await directory.resolve(room, c.var.requester.userId));
   });
 
-  app.post('/v3/rooms/:roomId/join', (c) => join(c, c.req.param('roomId')));
+  app.post('/v3/rooms/:roomId/join', user, (c) => join(c, c.req.param('roomId')));
 
-  app.post('/v3/rooms/:roomId/leave', async (c) => {
+  app.post('/v3/rooms/:roomId/leave', user, async (c) => {
     const content = await readBody(c, Reason, {});
     const { requester } = c.var;
     await memberships.change(requester, {
@@ -65,7 +63,7 @@ export function roomRoutes(server: Server): Hono<Env> {
     return c.json({});
   });
 
-  app.post('/v3/rooms/:roomId/invite', async (c) => {
+  app.post('/v3/rooms/:roomId/invite', user, async (c) => {
     const { target, content } = await targetOf(c);
     await memberships.change(c.var.requester, {
       roomId: c.req.param('roomId'),
@@ -76,38 +74,38 @@ export function roomRoutes(server: Server): Hono<Env> {
     return c.json({});
   });
 
-  app.post('/v3/rooms/:roomId/kick', async (c) => {
+  app.post('/v3/rooms/:roomId/kick', user, async (c) => {
     const { target, content } = await targetOf(c);
     await memberships.kick(c.var.requester, c.req.param('roomId'), target, content);
     return c.json({});
   });
 
-  app.post('/v3/rooms/:roomId/ban', async (c) => {
+  app.post('/v3/rooms/:roomId/ban', user, async (c) => {
     const { target, content } = await targetOf(c);
     await memberships.change(c.var.requester, { roomId: c.req.param('roomId'), target, membership: 'ban', content });
     return c.json({});
   });
 
-  app.post('/v3/rooms/:roomId/unban', async (c) => {
+  app.post('/v3/rooms/:roomId/unban', user, async (c) => {
     const { target, content } = await targetOf(c);
     await memberships.unban(c.var.requester, c.req.param('roomId'), target, content);
     return c.json({});
   });
 
-  app.post('/v3/rooms/:roomId/forget', async (c) => {
+  app.post('/v3/rooms/:roomId/forget', user, async (c) => {
     await memberships.forget(c.var.requester.userId, c.req.param('roomId'));
     return c.json({});
   });
 
   // Sending
 
-  app.put('/v3/rooms/:roomId/send/:type/:transactionId', async (c) => {
+  app.put('/v3/rooms/:roomId/send/:type/:transactionId', user, async (c) => {
     const { roomId, type, transactionId } = c.req.param();
     const content = await readObject(c);
     return c.json({ event_id: await once(c, transactionId, { type, room_id: roomId, content }) });
   });
 
-  app.put('/v3/rooms/:roomId/redact/:eventId/:transactionId', async (c) => {
+  app.put('/v3/rooms/:roomId/redact/:eventId/:transactionId', user, async (c) => {
     const { roomId, eventId, transactionId } = c.req.param();
     const { reason } = await readBody(c, Reason, {});
     await checkRedaction(c.var.requester, roomId, eventId);
@@ -151,10 +149,10 @@ export function roomRoutes(server: Server): Hono<Env> {
     const roomId = c.req.param('roomId') ?? '';
     const { userId } = c.var.requester;
     const [, end] = (await readableRanges(events, roomId, userId)).at(-1) ?? [0, 0];
-    return events.state(roomId, userId, Math.min(end, at));
+    return events.stateAt(roomId, userId, Math.min(end, at));
   };
 
-  app.get('/v3/rooms/:roomId/state', async (c) => {
+  app.get('/v3/rooms/:roomId/state', user, async (c) => {
     const { userId, deviceId } = c.var.requester;
     const [, end] = (await readableRanges(events, c.req.param('roomId'), userId)).at(-1) ?? [0, 0];
     const state = await events.stateSince(c.req.param('roomId'), userId, 0, end);
@@ -184,11 +182,15 @@ export function roomRoutes(server: Server): Hono<Env> {
   };
 
   for (const path of ['/v3/rooms/:roomId/state/:type', '/v3/rooms/:roomId/state/:type/'] as const) {
-    app.get(path, (c) => getState(c, c.req.param('type'), ''));
-    app.put(path, (c) => putState(c, c.req.param('type'), ''));
+    app.get(path, user, (c) => getState(c, c.req.param('type'), ''));
+    app.put(path, user, (c) => putState(c, c.req.param('type'), ''));
   }
-  app.get('/v3/rooms/:roomId/state/:type/:stateKey', (c) => getState(c, c.req.param('type'), c.req.param('stateKey')));
-  app.put('/v3/rooms/:roomId/state/:type/:stateKey', (c) => putState(c, c.req.param('type'), c.req.param('stateKey')));
+  app.get('/v3/rooms/:roomId/state/:type/:stateKey', user, (c) =>
+    getState(c, c.req.param('type'), c.req.param('stateKey')),
+  );
+  app.put('/v3/rooms/:roomId/state/:type/:stateKey', user, (c) =>
+    putState(c, c.req.param('type'), c.req.param('stateKey')),
+  );
 
   /** A room is not called by a name that leads elsewhere. Those that it has already may stay. */
   async function checkAliases({ userId }: Requester, roomId: string, content: Content): Promise<void> {
@@ -204,7 +206,7 @@ export function roomRoutes(server: Server): Hono<Env> {
 
   // History
 
-  app.get('/v3/rooms/:roomId/messages', async (c) => {
+  app.get('/v3/rooms/:roomId/messages', user, async (c) => {
     const roomId = c.req.param('roomId');
     const { userId, deviceId } = c.var.requester;
     const direction = c.req.query('dir');
@@ -230,7 +232,7 @@ export function roomRoutes(server: Server): Hono<Env> {
     });
   });
 
-  app.get('/v3/rooms/:roomId/members', async (c) => {
+  app.get('/v3/rooms/:roomId/members', user, async (c) => {
     const { at, membership, not_membership } = c.req.query();
     const state = await readableState(c, at === undefined ? undefined : parseHistoryToken(at));
     const chunk = (await state.list('m.room.member')).filter((event) => {
@@ -240,7 +242,7 @@ export function roomRoutes(server: Server): Hono<Env> {
     return c.json({ chunk });
   });
 
-  app.get('/v3/rooms/:roomId/aliases', async (c) => {
+  app.get('/v3/rooms/:roomId/aliases', user, async (c) => {
     await readableState(c);
     return c.json({ aliases: await directory.aliasesOf(c.req.param('roomId')) });
   });

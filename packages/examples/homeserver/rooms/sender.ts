@@ -1,6 +1,6 @@
 // The way of an event that is made on this server: built, shown to the modules, authorised, stored, told to those who wait.
 //
-//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> authorised once more, stored
+//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> authorised again if the room changed, stored
 //
 // Nothing is locked while modules are asked. They may take their time, and may send events of their own meanwhile.
 
@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Modules } from '@bulkhead/runtime';
 import { forbidden, RefusedByModule } from '../errors.js';
 import type { Notifier } from '../sync/notifier.js';
-import { authorise, authStateFor } from './authorise.js';
+import { authKeys, authorise, authStateFor } from './authorise.js';
 import { buildEvent, type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
 import type { EventStore } from './events.js';
 import type { StateView } from './state.js';
@@ -33,7 +33,10 @@ export class Sender {
 
   /** @returns the event's id; for state that is so already, the id of the event that says so */
   async send(author: Author, draft: EventDraft, transactionId?: string): Promise<string> {
+    const asked = this.#events.head;
     const before = this.#events.state(draft.room_id, author.userId);
+    // All that the authorisation will look at, in one query.
+    await before.getAll(authKeys(draft));
     if (!(await before.get('m.room.create', ''))) throw forbidden('You are not in the room');
     const event = await this.prepare(draft, before);
     const same = await unchanged(event, before);
@@ -43,7 +46,8 @@ export class Sender {
     const { deviceId } = author;
     await this.#events.append([{ event, onlyFor, deviceId, transactionId }], async (tx) => {
       // The room may have changed while the modules were asked.
-      const now = this.#events.state(event.room_id, author.userId, undefined, tx);
+      if (!this.#events.stateChangedSince(event.room_id, asked)) return;
+      const now = this.#events.stateAt(event.room_id, author.userId, this.#events.head, tx);
       authorise(event, await authStateFor(event, now));
     });
     this.announce([event], onlyFor);

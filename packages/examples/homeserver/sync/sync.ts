@@ -148,7 +148,7 @@ export class Sync {
   }
 
   async #isJoinedAt(roomId: string, userId: string, position: number): Promise<boolean> {
-    const member = await this.#events.state(roomId, userId, position).get('m.room.member', userId);
+    const member = await this.#events.stateAt(roomId, userId, position).get('m.room.member', userId);
     return member !== undefined && membershipOf(member) === 'join';
   }
 
@@ -193,7 +193,7 @@ export class Sync {
   }
 
   async #inviteBody({ userId, until }: View, roomId: string): Promise<Json> {
-    const state = this.#events.state(roomId, userId, until.events);
+    const state = this.#events.stateAt(roomId, userId, until.events);
     const own = await state.get('m.room.member', userId);
     const shown = await state.getAll([
       ...INVITE_STATE.map((type) => [type, ''] as const),

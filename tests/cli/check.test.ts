@@ -1,0 +1,198 @@
+// `bulkhead check` as an admin runs it: a process with a file.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const program = fileURLToPath(import.meta.resolve('@bulkhead/runtime')).replace('index.js', 'cli/main.js');
+const fixtures = join(import.meta.dirname, 'fixtures');
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(args: readonly string[], temporary = t.testdir({})): ChildProcess {
+  // tap would give the process, and the hulls that it starts, an import of its own by this variable.
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, ...args], {
+    cwd: fixtures,
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function run(args: readonly string[], temporary?: string): Promise<Ended> {
+  const child = start(args, temporary);
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'exit') as Promise<[number | null]>,
+  ]);
+  return { code, stdout, stderr };
+}
+
+t.test('says of each module what it does and may do', async (t) => {
+  const temporary = t.testdir({});
+  const { code, stdout, stderr } = await run(['check', 'homeserver.yaml'], temporary);
+  t.equal(stderr, '');
+  t.equal(code, 0);
+  t.equal(
+    stdout.replace(/\d+ ms/, 'N ms').replace(/[\d.]+ MiB of/, 'N MiB of'),
+    `homeserver.yaml: 2 modules on cli.example
+
+greeter  ./greeter.ts#Greeter
+  callbacks   user_may_invite
+  resources   /greetings
+  permissions network: *.example.com
+              users: read  granted, but not asked for
+              network: other.org:8080  asked for, but not granted; to grant it: permissions: { network: [other.org:8080] }
+              rooms: write  asked for, but not granted; to grant it: permissions: { rooms: [write] }
+  set up in   N ms
+  memory      N MiB of 48 MiB
+  notes       warn: this clears the screen: \u{fffd}[2J
+              warn: /greetings is outside /_synapse/client
+
+optional  ./greeter.ts#Optional  [observe, parked]
+  permissions none
+
+1 module set up, 1 parked.
+`,
+  );
+  t.strictSame(readdirSync(temporary), [], 'what the module stored is gone');
+  t.notOk(existsSync(join(fixtures, 'module-data')), "the homeserver's storage was not touched");
+});
+
+t.test('says the same as JSON', async (t) => {
+  const { code, stdout } = await run(['check', '--json', 'homeserver.yaml']);
+  t.equal(code, 0);
+  const report = JSON.parse(stdout);
+  t.match(report, {
+    ok: true,
+    file: 'homeserver.yaml',
+    serverName: 'cli.example',
+    modules: [
+      {
+        id: 'greeter',
+        module: './greeter.ts#Greeter',
+        state: 'ready',
+        mode: 'enforce',
+        callbacks: ['user_may_invite'],
+        resources: ['/greetings'],
+        startMs: Number,
+        memory: Number,
+        memoryLimit: 48 * 2 ** 20,
+      },
+      { id: 'optional', state: 'parked', mode: 'observe', callbacks: [], memory: null },
+    ],
+    notes: [],
+  });
+  t.strictSame(report.modules[0].permissions, {
+    asked: { network: ['api.example.com', 'other.org:8080'], rooms: ['write'] },
+    granted: { network: ['*.example.com'], users: ['read'] },
+    missing: { network: ['other.org:8080'], rooms: ['write'] },
+    unasked: { users: ['read'] },
+  });
+});
+
+t.test('shows every fault with its place, and exits with 2', async (t) => {
+  const temporary = t.testdir({});
+  const { code, stdout, stderr } = await run(['check', 'faulty.yaml'], temporary);
+  t.equal(code, 2);
+  t.equal(stdout, '');
+  t.match(stderr, 'error[ExportNotFound] modules[0].module (faulty.yaml:2:13): there is no export "Greter"');
+  t.match(stderr, '  2 |   - module: ./greeter.ts#Greter\n    |             ^');
+  t.match(stderr, 'hint: did you mean "Greeter"?');
+  t.match(stderr, 'error[SetupFailed] modules[1].module (faulty.yaml:4:13): Error: not today');
+  t.notMatch(stderr, '\u001b', 'no colours in a pipe');
+  t.strictSame(readdirSync(temporary), []);
+
+  const json = await run(['check', 'faulty.yaml', '--json']);
+  t.equal(json.code, 2);
+  t.equal(json.stderr, '');
+  t.match(JSON.parse(json.stdout), {
+    ok: false,
+    problems: [
+      { code: 'ExportNotFound', module: 'greeter', path: 'modules[0].module', place: { line: 2, column: 13 } },
+      { code: 'SetupFailed', module: 'optional' },
+    ],
+  });
+});
+
+t.test('a file that is not there is a fault of the configuration', async (t) => {
+  const { code, stderr } = await run(['check', 'nowhere.yaml']);
+  t.equal(code, 2);
+  t.match(stderr, 'error[FileNotReadable] nowhere.yaml cannot be read: there is no such file');
+});
+
+t.test('a file without modules is well', async (t) => {
+  const { code, stdout } = await run(['check', 'none.yaml']);
+  t.equal(code, 0);
+  t.equal(stdout, 'none.yaml: 0 modules on localhost\n\nNothing to set up.\n');
+});
+
+t.test('tells how it is called', async (t) => {
+  const version: string = JSON.parse(readFileSync(join(program, '../../../package.json'), 'utf8')).version;
+  t.match(await run(['--version']), { code: 0, stdout: `${version}\n` });
+  t.match(await run(['--help']), { code: 0, stdout: /^Usage: bulkhead <command>/, stderr: '' });
+  t.match(await run(['check', '-h']), { code: 0, stdout: /^Usage: bulkhead <command>/ });
+  for (const [args, message] of [
+    [[], 'which command?'],
+    [['chekc'], 'there is no command "chekc"'],
+    [['check'], 'check needs a file, such as homeserver.yaml'],
+    [['check', 'a', 'b'], 'check takes one file, got 2'],
+    [['check', '--jsno', 'a'], "Unknown option '--jsno'"],
+  ] as const) {
+    const ended = await run(args);
+    t.strictSame(ended, { code: 64, stdout: '', stderr: `bulkhead: ${message}\nTry: bulkhead --help\n` });
+  }
+});
+
+t.test('ends cleanly when it is told to', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const temporary = t.testdir({});
+    const child = start(['check', 'slow.yaml'], temporary);
+    const ended = once(child, 'exit');
+    let hulls: readonly number[] = [];
+    while (hulls.length === 0) {
+      await sleep(50);
+      hulls = childrenOf(child.pid as number);
+    }
+    await sleep(500);
+    t.equal(readdirSync(temporary).length, 1);
+    child.kill(signal);
+    const [exitCode] = await ended;
+    t.equal(exitCode, code);
+    t.strictSame(readdirSync(temporary), []);
+    for (let waited = 0; hulls.some(isAlive) && waited < 2_000; waited += 50) await sleep(50);
+    t.notOk(hulls.some(isAlive), 'its hulls are gone');
+  }
+});
+
+function childrenOf(pid: number): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => statOf(candidate)?.parent === pid);
+}
+
+const isAlive = (pid: number): boolean => !'ZX'.includes(statOf(pid)?.state ?? 'X');
+
+function statOf(pid: number): { readonly state: string; readonly parent: number } | undefined {
+  try {
+    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return { state: state ?? 'X', parent: Number(parent) };
+  } catch {
+    return undefined;
+  }
+}

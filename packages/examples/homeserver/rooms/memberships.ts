@@ -42,12 +42,13 @@ export class Memberships {
     return this.#sender.send(author, await this.draft(author, request));
   }
 
-  /** Before an invite is made: is there such a user, and do the modules let this one invite him? */
+  /** Before an invite is made: do the modules let this user invite that one, and is there such a one? */
   async checkInvite(author: Author, target: string, roomId: string): Promise<void> {
+    if (!this.#accounts.isAdmin(author.userId)) {
+      const verdict = await this.#modules.spamChecker.userMayInvite(author.userId, target, roomId);
+      if (!verdict.allowed) throw new RefusedByModule(verdict);
+    }
     if (!(await this.#accounts.find(target))) throw notFound(`There is no user ${target}`);
-    if (this.#accounts.isAdmin(author.userId)) return;
-    const verdict = await this.#modules.spamChecker.userMayInvite(author.userId, target, roomId);
-    if (!verdict.allowed) throw new RefusedByModule(verdict);
   }
 
   /** The event that says so, with the profile of the user whom it is about. */

@@ -2,6 +2,9 @@
 
 import picocolors from 'picocolors';
 
+/** No step takes so long, however busy the machine. */
+const STEP_MS = 30_000;
+
 export class Steps {
   #failed = 0;
   #passed = 0;
@@ -22,7 +25,7 @@ export class Steps {
   async step(what: string, run: () => Promise<string>): Promise<void> {
     const startedAt = performance.now();
     try {
-      const seen = await run();
+      const seen = await Promise.race([run(), tooLong()]);
       this.#passed++;
       this.#line(picocolors.green('✓'), what, startedAt);
       print(picocolors.dim(`      ${seen}`));
@@ -46,6 +49,12 @@ export function expect(what: string, got: unknown, expected: unknown): void {
 
 export function expectThat(what: string, holds: boolean): void {
   if (!holds) throw new Error(`this should hold: ${what}`);
+}
+
+function tooLong(): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`nothing came of it within ${STEP_MS / 1000} s`)), STEP_MS).unref();
+  });
 }
 
 export const print = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -92,6 +92,7 @@ const fanOut = v.lazy((value) =>
 
 const host = v.pipe(
   v.string(expected('a host like "api.example.com"')),
+  v.toLowerCase(),
   v.check(
     (text) => parseHostGrant(text) !== undefined,
     expected(

@@ -1,8 +1,10 @@
 // The cell's outer side: it holds the carrier and stands outside the compartment. Between it and the inside there are two
 // functions that carry numbers, strings and bytes: `send` going out and `deliver` going in. It knows no callbacks.
 
+import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
+import { runInThisContext } from 'node:vm';
 import { workerData } from 'node:worker_threads';
 import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter } from '../wire/frame.js';
@@ -71,7 +73,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   const begin = (id: number, script: string): void => {
     try {
       const connect = evaluate(script, onUncaught);
-      deliver = connect(harden(send));
+      deliver = connect(isolation === 'thread' ? send : harden(send));
       deliver(load, 0, id, 0, '');
     } catch (error) {
       sendError(id, error);
@@ -105,7 +107,9 @@ function serve(carrier: Carrier, marks: Int32Array): void {
 
 function evaluate(script: string, onUncaught: (error: unknown) => void): Connect {
   if (isolation === 'thread') {
-    throw new Error('isolation: thread is not available');
+    // A trusted module: node's own globals and built-ins, as far as the flags of the thread allow.
+    Object.assign(globalThis, { require: createRequire(__filename) });
+    return runInThisContext(script) as Connect;
   }
   const { endowments } = createEndowments({ maxTimers: MOST_TIMERS, onUncaught });
   const compartment = new Compartment({ globals: endowments, __options__: true });

@@ -37,9 +37,9 @@ const Thrown = v.object({
   message: v.optional(v.fallback(v.string(), ''), ''),
   stack: v.optional(v.fallback(v.string(), '')),
   path: v.optional(v.fallback(v.array(v.union([v.string(), v.number()])), [])),
-  status: v.optional(v.number()),
-  errcode: v.optional(v.string()),
-  extra: v.optional(v.record(v.string(), v.unknown())),
+  status: v.optional(v.unknown()),
+  errcode: v.optional(v.unknown()),
+  extra: v.optional(v.unknown()),
 });
 
 const LogLine = v.object({ message: v.string(), fields: v.optional(v.unknown()) });
@@ -144,7 +144,9 @@ export class Channel {
 
   /** Tells the cell that nobody waits for the call any more, and forgets it. */
   cancel(call: Call, reason: 'deadline' | 'unneeded'): void {
-    if (!this.#calls.delete(call.recordId)) return;
+    // Ids are a channel's own: on another one the same id is another call.
+    if (this.#calls.get(call.recordId) !== call) return;
+    this.#calls.delete(call.recordId);
     this.#send(RecordType.cancel, reason === 'deadline' ? 0 : 1, call.recordId, 0);
   }
 

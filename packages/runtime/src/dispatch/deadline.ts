@@ -28,6 +28,8 @@ export class Deadlines {
       queue = { calls: [], head: 0, timer: undefined };
       this.#queues.set(timeoutMs, queue);
     }
+    // What is settled at the front is let go now, not when the timer rings: a call holds its body.
+    this.#firstLive(queue);
     queue.calls.push(call);
     this.#arm(timeoutMs, queue);
   }

@@ -35,7 +35,13 @@ export interface Askable {
   /** Nobody waits for the answer any more. */
   cancel(call: Call): void;
   /** How the call ended, for the breaker and the counters. */
-  judged(callback: CallbackName, result: 'allow' | 'reject' | FailureKind, durationMs: number, message: string): void;
+  judged(
+    callback: CallbackName,
+    result: 'allow' | 'reject' | FailureKind,
+    durationMs: number,
+    message: string,
+    stack?: string,
+  ): void;
   warn(callback: CallbackName, message: string): void;
 }
 
@@ -236,7 +242,8 @@ class FanOut {
         });
         const failed = judgement.kind === 'fail';
         const result = failed ? judgement.failure : refuses(judgement, row) ? 'reject' : 'allow';
-        module.judged(callback, result, durationMs, failed ? judgement.message : '');
+        if (failed) module.judged(callback, result, durationMs, judgement.message, judgement.stack);
+        else module.judged(callback, result, durationMs, '');
         judged(judgement, durationMs);
       },
     });

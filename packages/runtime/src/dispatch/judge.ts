@@ -14,6 +14,7 @@ import {
   type UserPresenceState,
 } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
+import type { ThrownError } from '../wire/record.js';
 import type { RawAnswer } from './call.js';
 import { parseHostile } from './hostile.js';
 
@@ -23,7 +24,13 @@ export type Judgement =
   | { readonly kind: 'refuse'; readonly refusal: Refusal & { readonly extra: ExtraFields } }
   /** An answer that is more than yes or no: what it is depends on the row. */
   | { readonly kind: 'answer'; readonly value: unknown }
-  | { readonly kind: 'fail'; readonly failure: FailureKind; readonly message: string };
+  | {
+      readonly kind: 'fail';
+      readonly failure: FailureKind;
+      readonly message: string;
+      /** Where it was thrown, in positions of the module's script. */
+      readonly stack?: string;
+    };
 
 export interface JudgeContext {
   readonly row: Row;
@@ -45,7 +52,7 @@ export function judge(answer: RawAnswer, context: JudgeContext): Judgement {
       case 'threw':
         return answer.error.name === 'MatrixError'
           ? matrixError(answer.error, context)
-          : fail('threw', describe(answer.error));
+          : threw(answer.error);
       case 'nothing':
         return interpreters[context.row.answer.kind](undefined, context);
       case 'value':
@@ -206,7 +213,7 @@ function refuse(
 
 function matrixError(error: Extract<RawAnswer, { kind: 'threw' }>['error'], { row }: JudgeContext): Judgement {
   const { status, errcode, message, extra } = error;
-  if (row.refusal === undefined || row.answer.kind === 'expiry') return fail('threw', describe(error));
+  if (row.refusal === undefined || row.answer.kind === 'expiry') return threw(error);
   if (status === undefined || !Number.isInteger(status) || status < 400 || status > 499 || status === 401) {
     return wrongType(`the status ${show(status)} may not be used`);
   }
@@ -232,6 +239,12 @@ function replace(replacement: unknown, { row, args, serverName }: JudgeContext):
 }
 
 const fail = (failure: FailureKind, message: string): Judgement => ({ kind: 'fail', failure, message });
+const threw = (error: ThrownError): Judgement => ({
+  kind: 'fail',
+  failure: 'threw',
+  message: describe(error),
+  stack: error.stack ?? '',
+});
 const wrongType = (message: string): Judgement => fail('wrong_type', message);
 
 const describe = ({ name, message }: { readonly name: string; readonly message: string }): string =>

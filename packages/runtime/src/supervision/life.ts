@@ -11,6 +11,7 @@ import type { RawAnswer } from '../dispatch/call.js';
 import type { Channel } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Bundle } from '../loading/bundle.js';
+import { mapStack } from '../loading/stack.js';
 import { type ConfigureBody, type Manifest, type ManifestRow, RecordType, type ThrownError } from '../wire/record.js';
 import type { Cell } from './hull.js';
 
@@ -167,7 +168,7 @@ export class Life {
       const { cause } = await this.cell.ended;
       throw new StartFailure('CellLost', `the cell was lost: ${cause}`, { withHull: this.cell.hull.gone });
     }
-    return v.parse(schema, read(answer, failure));
+    return v.parse(schema, read(answer, failure, this.#parts.bundle));
   }
 }
 
@@ -193,12 +194,12 @@ function manifestRows(entry: ModuleEntry): Readonly<Record<string, ManifestRow>>
   );
 }
 
-function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed'): unknown {
+function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed', bundle: Bundle): unknown {
   switch (answer.kind) {
     case 'value':
       return parseHostile(answer.text);
     case 'threw':
-      throw startFailure(answer.error, failure);
+      throw startFailure(answer.error, failure, bundle);
     case 'nothing':
       throw new StartFailure(failure, 'the cell gave no answer');
     case 'failed':
@@ -206,13 +207,19 @@ function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed'): unk
   }
 }
 
+/** What a module throws on purpose speaks for itself; anything else is told with the place in the author's file. */
 function startFailure(
   { name, message, path, stack }: ThrownError,
   failure: 'ConfigRejected' | 'SetupFailed',
+  bundle: Bundle,
 ): StartFailure {
-  const text = name === 'ConfigError' || name === 'ApiError' ? message : `${name}: ${message}`;
-  return new StartFailure(failure, text, { path: path ?? [], ...(stack ? { stack } : {}) });
+  if (name === 'ConfigError' || name === 'ApiError') return new StartFailure(failure, message, { path: path ?? [] });
+  const mapped = mapStack(stack ?? '', bundle);
+  const place = bundle.inputs.flatMap((input) => new RegExp(`${escapeRegExp(input)}:\\d+:\\d+`).exec(mapped) ?? [])[0];
+  return new StartFailure(failure, `${name}: ${message}${place === undefined ? '' : ` (${place})`}`, { stack: mapped });
 }
+
+const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve) => {

@@ -6,6 +6,7 @@ import type { ModuleEntry } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
 import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
+import { mapStack } from '../loading/stack.js';
 import type { ModuleEvents, ModuleState, ModuleStatus } from '../modules.js';
 import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
@@ -187,7 +188,13 @@ export class SupervisedModule implements Askable {
     this.#sendWaiting();
   }
 
-  judged(callback: CallbackName, result: 'allow' | 'reject' | FailureKind, durationMs: number, message: string): void {
+  judged(
+    callback: CallbackName,
+    result: 'allow' | 'reject' | FailureKind,
+    durationMs: number,
+    message: string,
+    stack = '',
+  ): void {
     this.#services.emit('call', { module: this.id, callback, result, durationMs });
     this.#sendWaiting();
     if (result === 'allow' || result === 'reject') {
@@ -196,7 +203,13 @@ export class SupervisedModule implements Askable {
     }
     if (NOT_THE_MODULES_FAULT.has(result)) this.#breaker.inconclusive();
     this.#failures[result] = (this.#failures[result] ?? 0) + 1;
-    const fields = { module: this.id, callback, kind: result, durationMs: Math.round(durationMs) };
+    const fields = {
+      module: this.id,
+      callback,
+      kind: result,
+      durationMs: Math.round(durationMs),
+      ...(stack === '' ? {} : { stack: mapStack(stack, this.#parts.bundle) }),
+    };
     if (result === 'parked' || result === 'stopped') {
       this.#services.logger.debug(fields, message);
       return;

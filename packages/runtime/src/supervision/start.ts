@@ -88,9 +88,11 @@ class Beginning {
   life: Life | undefined;
   cause = '';
   readonly #entry: ModuleEntry;
+  readonly #logger: Logger;
 
   constructor({ entry, bundle, exportName }: Candidate, services: StartServices) {
     this.#entry = entry;
+    this.#logger = services.logger;
     this.module = new SupervisedModule(
       {
         entry,
@@ -108,11 +110,20 @@ class Beginning {
   }
 
   async configure(): Promise<void> {
+    if (this.#entry.isolation === 'thread') this.#warnOfTrust();
     await this.#attempt(async () => {
       this.life = this.module.newLife();
       await this.life.load();
       await this.life.configure();
     });
+  }
+
+  #warnOfTrust(): void {
+    const { id } = this.#entry;
+    this.#logger.warn(
+      { module: id },
+      `${id} runs with isolation: thread and has to be trusted: the network, signals and descriptors are open to it`,
+    );
   }
 
   async setUp(): Promise<void> {

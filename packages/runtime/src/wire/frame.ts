@@ -69,8 +69,7 @@ export class FrameReader {
   push(bytes: Uint8Array): void {
     let chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (this.#pendingBytes > 0) {
-      this.#pending.push(chunk);
-      this.#pendingBytes += chunk.length;
+      this.#keep(chunk);
       if (this.#pendingBytes < this.#needed) return;
       chunk = Buffer.concat(this.#pending, this.#pendingBytes);
       this.#pending = [];
@@ -104,7 +103,7 @@ export class FrameReader {
 
   #keep(rest: Buffer): void {
     // The incoming chunk belongs to the carrier; what stays behind has to be our own.
-    this.#pending = [Buffer.from(rest)];
-    this.#pendingBytes = rest.length;
+    this.#pending.push(Buffer.from(rest));
+    this.#pendingBytes += rest.length;
   }
 }

@@ -63,10 +63,10 @@ export interface ThrownError {
   readonly stack?: string;
   /** A ConfigError's. */
   readonly path?: readonly (string | number)[];
-  /** A MatrixError's. */
-  readonly status?: number;
-  readonly errcode?: string;
-  readonly extra?: Readonly<Record<string, unknown>>;
+  /** A MatrixError's, as the module made them. */
+  readonly status?: unknown;
+  readonly errcode?: unknown;
+  readonly extra?: unknown;
 }
 
 /** What a cell has to know of the contract; the host's table is the one that counts, whatever the module was built with. */

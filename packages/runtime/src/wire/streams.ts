@@ -38,6 +38,7 @@ export class Streams {
   readonly #incoming = new Map<number, Incoming>();
   readonly #outgoing = new Map<number, Outgoing>();
   #nextId: number;
+  #closed: Error | undefined;
 
   /** @param parity 0 on the host, 1 in a cell */
   constructor(send: SendRecord, parity: 0 | 1) {
@@ -49,6 +50,10 @@ export class Streams {
   send(source: ReadableStream<Uint8Array>): number {
     const id = this.#nextId;
     this.#nextId += 2;
+    if (this.#closed !== undefined) {
+      source.cancel(this.#closed).catch(() => {});
+      return id;
+    }
     const stream: Outgoing = { reader: source.getReader(), credit: 0, wake: undefined, stopped: false };
     this.#outgoing.set(id, stream);
     void this.#pump(id, stream);
@@ -58,6 +63,8 @@ export class Streams {
   /** The stream that the peer sends under `id`. Nothing crosses until it is read. */
   receive(id: number, options: ReceiveOptions = {}): ReadableStream<Uint8Array> {
     if (this.#incoming.has(id)) throw new StreamLimitError(`stream ${id} is received already`);
+    const closed = this.#closed;
+    if (closed !== undefined) return new ReadableStream({ start: (controller) => controller.error(closed) });
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -118,6 +125,7 @@ export class Streams {
 
   /** Ends every stream: the channel is gone. */
   close(reason: Error): void {
+    this.#closed = reason;
     for (const { controller } of this.#incoming.values()) controller.error(reason);
     this.#incoming.clear();
     for (const stream of this.#outgoing.values()) stop(stream);

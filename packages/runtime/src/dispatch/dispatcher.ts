@@ -81,8 +81,10 @@ export class Dispatcher {
     }
     const options = (given[row.args.length] ?? {}) as CallOptions;
     const prepared = prepare(callback, row, args);
-    if (!row.shared) return this.#fanOut<K>(callback, row, prepared, modules, options);
-    const key = `${callback}\n${JSON.stringify(prepared.wire)}`;
+    // Whoever may give the call up asks alone: his signal must not settle what others asked.
+    if (!row.shared || options.signal !== undefined) return this.#fanOut<K>(callback, row, prepared, modules, options);
+    // A module that causes the same question while it answers it would wait for itself, hence the depth.
+    const key = `${callback} ${chain.getStore() ?? 0} ${JSON.stringify(prepared.wire)}`;
     let shared = this.#shared.get(key) as Promise<Outcome<K>> | undefined;
     if (shared === undefined) {
       shared = this.#fanOut<K>(callback, row, prepared, modules, options).finally(() => this.#shared.delete(key));
@@ -172,7 +174,8 @@ interface FanOutParts {
 
 class FanOut {
   readonly #parts: FanOutParts;
-  readonly #failures: Failure[] = [];
+  /** By the module's place in the configuration. */
+  readonly #failures: (Failure | undefined)[] = [];
   readonly #observed: Observation[] = [];
   readonly #results: (Result | undefined)[] = [];
   readonly #calls: (Call | undefined)[] = [];
@@ -192,11 +195,11 @@ class FanOut {
 
   start(parallel: boolean): void {
     const { modules, observers, options } = this.#parts;
-    for (const observer of observers) this.#observe(observer);
     if (options.signal?.aborted) {
       this.#stop();
       return;
     }
+    for (const observer of observers) this.#observe(observer);
     options.signal?.addEventListener('abort', this.#stop, { once: true });
     if (modules.length === 0) {
       this.#finish(undecided);
@@ -212,12 +215,18 @@ class FanOut {
   #ask(index: number, sequential: boolean): void {
     const { callback, modules } = this.#parts;
     const module = modules[index] as Askable;
-    const timeoutMs = Math.min(module.timeoutOf(callback), this.#wholeDeadline - performance.now());
-    const call = this.#call(module, Math.max(0, timeoutMs), (judgement, durationMs) => {
+    const take = (judgement: Judgement, durationMs: number): void => {
       this.#calls[index] = undefined;
       this.#take(index, module, judgement, durationMs);
       if (sequential && !this.#finished) this.#ask(index + 1, true);
-    });
+    };
+    const left = this.#wholeDeadline - performance.now();
+    if (left <= 0) {
+      module.judged(callback, outOfTime.failure, 0, outOfTime.message);
+      take(outOfTime, 0);
+      return;
+    }
+    const call = this.#call(module, Math.min(module.timeoutOf(callback), left), take);
     this.#calls[index] = call;
     module.ask(call);
   }
@@ -232,7 +241,7 @@ class FanOut {
       timeoutMs,
       depth,
       settled: (answer: RawAnswer, durationMs: number) => {
-        const judgement = judge(answer, {
+        const judgement = judge(timeoutMs < module.timeoutOf(callback) ? cutShort(answer) : answer, {
           row,
           args: this.#args,
           serverName,
@@ -270,13 +279,8 @@ class FanOut {
     const { callback, modules, row } = this.#parts;
     const join = joins[row.join];
     if (judgement.kind === 'fail') {
-      this.#failures.push({
-        module: module.id,
-        callback,
-        kind: judgement.failure,
-        message: judgement.message,
-        durationMs,
-      });
+      const { failure: kind, message } = judgement;
+      this.#failures[index] = { module: module.id, callback, kind, message, durationMs };
     }
     this.#results[index] = { module: module.id, judgement, policy: module.policyOf(callback) };
     if (join.absorbs?.(judgement)) {
@@ -308,7 +312,8 @@ class FanOut {
     this.#calls.forEach((call, index) => {
       if (call !== undefined) modules[index]?.cancel(call);
     });
-    done(outcomeOf(decision, { row, args: this.#args, failures: this.#failures, observed: this.#observed }));
+    const failures = this.#failures.filter((failure) => failure !== undefined);
+    done(outcomeOf(decision, { row, args: this.#args, failures, observed: this.#observed }));
   }
 
   /** The embedder gave the call up: every module that was not heard counts as stopped. */
@@ -317,6 +322,7 @@ class FanOut {
     modules.forEach((module, index) => {
       const call = this.#calls[index];
       if (call !== undefined) module.cancel(call);
+      this.#calls[index] = undefined;
       if (this.#results[index] === undefined) {
         this.#take(index, module, { kind: 'fail', failure: 'stopped', message: 'the call was given up' }, 0);
       }
@@ -328,16 +334,35 @@ class FanOut {
     const { callback, row } = this.#parts;
     const call = this.#call(module, module.timeoutOf(callback), (judgement, durationMs) => {
       const would = judgement.kind === 'fail' ? 'fail' : refuses(judgement, row) ? 'reject' : 'allow';
-      const detail =
-        judgement.kind === 'fail' ? judgement.message : judgement.kind === 'refuse' ? judgement.refusal.error : '';
-      this.#observed.push({ module: module.id, would, detail, durationMs });
+      this.#observed.push({ module: module.id, would, detail: detailOf(judgement), durationMs });
     });
     module.ask(call);
   }
 }
 
-/** Whether the answer is one that refuses: for the counters, an expired account is refused like any other. */
+const outOfTime = {
+  kind: 'fail',
+  failure: 'queue_timeout',
+  message: 'the deadline of all modules together passed before this one was asked',
+} as const satisfies Judgement;
+
+/** A module that had less than its own time, because others used up that of the whole, is not to blame. */
+function cutShort(answer: RawAnswer): RawAnswer {
+  return answer.kind === 'failed' && answer.failure === 'module_timeout'
+    ? { ...answer, failure: 'queue_timeout' }
+    : answer;
+}
+
+/** Whether the answer is one that refuses: for the counters, so is an expired account and a shadow ban. */
 function refuses(judgement: Judgement, row: Row): boolean {
   if (judgement.kind === 'refuse') return true;
-  return judgement.kind === 'answer' && row.answer.kind === 'expiry' && judgement.value === true;
+  if (judgement.kind !== 'answer') return false;
+  return row.answer.kind === 'registration' || (row.answer.kind === 'expiry' && judgement.value === true);
+}
+
+/** What an admin who only observes is told of an answer. */
+function detailOf(judgement: Judgement): string {
+  if (judgement.kind === 'fail') return judgement.message;
+  if (judgement.kind === 'refuse') return judgement.refusal.error;
+  return judgement.kind === 'answer' && typeof judgement.value === 'string' ? judgement.value : '';
 }

@@ -50,14 +50,12 @@ export function judge(answer: RawAnswer, context: JudgeContext): Judgement {
       case 'failed':
         return fail(answer.failure, answer.message);
       case 'threw':
-        return answer.error.name === 'MatrixError'
-          ? matrixError(answer.error, context)
-          : threw(answer.error);
+        return answer.error.name === 'MatrixError' ? matrixError(answer.error, context) : threw(answer.error);
       case 'nothing':
         return interpreters[context.row.answer.kind](undefined, context);
       case 'value':
         if (Buffer.byteLength(answer.text) > context.resultLimit) {
-          return fail('too_large', `the answer is larger than ${context.resultLimit} bytes`);
+          return tooLarge(context.resultLimit);
         }
         return interpreters[context.row.answer.kind](parseHostile(answer.text), context);
     }
@@ -75,8 +73,8 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
   check(value, { row }) {
     const spec = row.answer as Extract<AnswerSpec, { kind: 'check' }>;
     if (typeof value === 'boolean') return value === spec.rejects ? refuse(row) : pass;
-    if (value === 'NOT_SPAM') return pass;
-    if (typeof value === 'string' && spec.text === 'reason') return refuse(row, { reason: value });
+    if (typeof value === 'string' && value !== NOT_SPAM && spec.text === 'reason')
+      return refuse(row, { reason: value });
     return verdict(value, row);
   },
 
@@ -99,7 +97,6 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
   replacement(value, context) {
     const { row, remote, warn } = context;
     if (typeof value === 'boolean') return value ? pass : refuse(row);
-    if (value === 'NOT_SPAM') return pass;
     if (!Array.isArray(value) || typeof value[0] !== 'boolean') return verdict(value, row);
     const [allowed, replacement] = value as [boolean, unknown];
     if (value.length !== 2) return wrongType('expected [allowed, replacement]');
@@ -115,9 +112,9 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
   content(value, { row, args }) {
     // What a module leaves alone comes back as it was: `undefined` is said by the cell with the argument itself.
     if (value === undefined) return { kind: 'answer', value: args[(row.answer as { of: number }).of] };
-    return v.is(JsonObject, value) && !Array.isArray(value)
-      ? { kind: 'answer', value }
-      : wrongType(`expected an object, got ${show(value)}`);
+    // A verdict taken for the content would create the room that it was meant to refuse.
+    if (v.is(Verdict, value)) return wrongType('a verdict is no content; throw MatrixError to refuse');
+    return v.is(JsonObject, value) ? { kind: 'answer', value } : wrongType(`expected an object, got ${show(value)}`);
   },
 
   usersForStates(value, { args, warn }) {
@@ -157,8 +154,7 @@ const UsersForStates = v.union([
     v.transform((map) => map['~map']),
   ),
   v.pipe(
-    v.record(v.string(), v.unknown()),
-    v.check((value) => !Array.isArray(value)),
+    JsonObject,
     v.transform((object) => Object.entries(object)),
   ),
 ]);
@@ -167,13 +163,16 @@ const DenyVerdict = v.strictObject({
   verdict: v.literal('deny'),
   code: v.optional(v.string()),
   reason: v.optional(v.string()),
-  extra: v.optional(v.record(v.string(), v.unknown())),
+  extra: v.optional(JsonObject),
 });
 const AllowVerdict = v.strictObject({ verdict: v.literal('allow') });
-const WithExtra = v.tuple([DenyVerdict, v.record(v.string(), v.unknown())]);
+const Verdict = v.union([AllowVerdict, DenyVerdict]);
+const WithExtra = v.strictTuple([DenyVerdict, JsonObject]);
+/** The one text that is a verdict. */
+const NOT_SPAM = 'NOT_SPAM';
 
 function verdict(value: unknown, row: Row): Judgement {
-  if (v.is(AllowVerdict, value)) return pass;
+  if (value === NOT_SPAM || v.is(AllowVerdict, value)) return pass;
   if (v.is(DenyVerdict, value)) return refuse(row, value);
   if (v.is(WithExtra, value)) return refuse(row, { ...value[0], extra: { ...value[0].extra, ...value[1] } });
   return wrongType(`expected a verdict, got ${show(value)}`);
@@ -211,14 +210,16 @@ function refuse(
   };
 }
 
-function matrixError(error: Extract<RawAnswer, { kind: 'threw' }>['error'], { row }: JudgeContext): Judgement {
-  const { status, errcode, message, extra } = error;
+function matrixError(error: ThrownError, { row, resultLimit }: JudgeContext): Judgement {
+  const { status, errcode, message, extra = {} } = error;
   if (row.refusal === undefined || row.answer.kind === 'expiry') return threw(error);
-  if (status === undefined || !Number.isInteger(status) || status < 400 || status > 499 || status === 401) {
-    return wrongType(`the status ${show(status)} may not be used`);
-  }
-  return refuse(row, { status, code: errcode ?? '', reason: message, extra });
+  if (Buffer.byteLength(JSON.stringify([errcode, message, extra])) > resultLimit) return tooLarge(resultLimit);
+  if (!v.is(RefusalStatus, status)) return wrongType(`the status ${show(status)} may not be used`);
+  if (!v.is(JsonObject, extra)) return wrongType(`expected an object of extra fields, got ${show(extra)}`);
+  return refuse(row, { status, code: typeof errcode === 'string' ? errcode : '', reason: message, extra });
 }
+
+const RefusalStatus = v.pipe(v.number(), v.integer(), v.minValue(400), v.maxValue(499), v.notValue(401));
 
 function allowedExtra(extra: ExtraFields = {}): ExtraFields {
   return Object.fromEntries(Object.entries(extra).filter(([name]) => !RESERVED_FIELDS.includes(name)));
@@ -228,14 +229,14 @@ function replace(replacement: unknown, { row, args, serverName }: JudgeContext):
   const original = args[(row.answer as { of: number }).of] as EventData;
   if (!v.is(JsonObject, replacement))
     return wrongType(`expected an event as the replacement, got ${show(replacement)}`);
-  const parsed = v.safeParse(EventData, { origin_server_ts: original.origin_server_ts, ...replacement });
+  const { event_id, hashes, signatures, depth, prev_events, auth_events, ...taken } = replacement;
+  const parsed = v.safeParse(EventData, { origin_server_ts: original.origin_server_ts, ...taken });
   if (!parsed.success) return wrongType(`the replacement is no event: ${parsed.issues[0].message}`);
   const event: EventData = parsed.output;
   const kept = (['room_id', 'type', 'state_key'] as const).find((key) => event[key] !== original[key]);
   if (kept !== undefined) return wrongType(`a replacement may not change ${kept}`);
   if (serverNameOf(event.sender) !== serverName) return wrongType('the sender of a replacement must be a local user');
-  const { event_id, hashes, signatures, depth, prev_events, auth_events, ...taken } = event;
-  return { kind: 'answer', value: taken };
+  return { kind: 'answer', value: event };
 }
 
 const fail = (failure: FailureKind, message: string): Judgement => ({ kind: 'fail', failure, message });
@@ -245,6 +246,7 @@ const threw = (error: ThrownError): Judgement => ({
   message: describe(error),
   stack: error.stack ?? '',
 });
+const tooLarge = (limit: number): Judgement => fail('too_large', `the answer is larger than ${limit} bytes`);
 const wrongType = (message: string): Judgement => fail('wrong_type', message);
 
 const describe = ({ name, message }: { readonly name: string; readonly message: string }): string =>

@@ -3,6 +3,7 @@
 import * as v from 'valibot';
 import { EventData, StateLookup } from './event.js';
 import { RoomAlias, RoomId, UserId } from './ids.js';
+import { JsonObject } from './json.js';
 import {
   type Answer,
   type Awaitable,
@@ -16,7 +17,6 @@ import {
 import {
   EmailThreepid,
   FileInfo,
-  JsonObject,
   MediaSource,
   Requester,
   RequestInfo,

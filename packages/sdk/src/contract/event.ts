@@ -2,19 +2,18 @@
 
 import * as v from 'valibot';
 import { EventId, RoomId, UserId } from './ids.js';
-
-const Json = v.record(v.string(), v.unknown());
+import { JsonObject } from './json.js';
 
 /** An event's data under its wire names (Matrix specification, "Events"). */
 export const EventData = v.looseObject({
   type: v.pipe(v.string(), v.maxBytes(255)),
   room_id: RoomId,
   sender: UserId,
-  content: Json,
+  content: JsonObject,
   state_key: v.optional(v.pipe(v.string(), v.maxBytes(255))),
   event_id: v.optional(EventId),
   origin_server_ts: v.pipe(v.number(), v.safeInteger()),
-  unsigned: v.optional(Json),
+  unsigned: v.optional(JsonObject),
   redacts: v.optional(EventId),
 });
 

@@ -19,6 +19,7 @@ export {
   type StateMap,
 } from './event.js';
 export { EventId, RoomAlias, RoomId, ServerName, serverNameOf, UserId } from './ids.js';
+export { JsonObject } from './json.js';
 export { createMatrixEvent } from './matrix-event.js';
 export {
   type Homeserver,
@@ -77,7 +78,6 @@ export type {
 export {
   EmailThreepid,
   FileInfo,
-  JsonObject,
   type MediaFile,
   MediaSource,
   PRESENCE_ALL_USERS,

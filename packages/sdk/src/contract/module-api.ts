@@ -5,8 +5,9 @@ import * as v from 'valibot';
 import type { Callbacks } from './callbacks.js';
 import { EventData, type MatrixEvent } from './event.js';
 import { EventId, RoomId, UserId } from './ids.js';
+import { JsonObject } from './json.js';
 import type { Awaitable } from './row.js';
-import { JsonObject, type Requester } from './shapes.js';
+import type { Requester } from './shapes.js';
 
 /** A permission: a group of methods, and whether they read or write. */
 export const permissionGroups = {

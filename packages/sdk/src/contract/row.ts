@@ -3,7 +3,7 @@
 import type * as v from 'valibot';
 import type { EventData, EventDict, MatrixEvent, StateLookup, StateMap } from './event.js';
 import type { MediaFile, MediaSource, PRESENCE_ALL_USERS, UserPresenceState } from './shapes.js';
-import type { ExtraFields, RegistrationBehaviour, Verdict } from './verdict.js';
+import type { Deny, ExtraFields, RegistrationBehaviour, Verdict } from './verdict.js';
 
 export type Category = 'spamChecker' | 'accountValidity' | 'thirdPartyRules' | 'presenceRouter';
 
@@ -99,7 +99,9 @@ type DeepReadonly<T> = T extends readonly (infer E)[]
     : T;
 
 /** What every check may return. `[Codes.X, extra]` adds fields to the error body. */
-export type Check = boolean | Verdict | readonly [Verdict, ExtraFields] | 'NOT_SPAM';
+export type Check = boolean | Verdict | readonly [Deny, ExtraFields] | 'NOT_SPAM';
+
+type SetOrList<T> = ReadonlySet<T> | readonly T[];
 
 export type Answer<S extends AnswerSpec> = S extends { kind: 'check'; text: 'reason' }
   ? Check | string
@@ -115,10 +117,10 @@ export type Answer<S extends AnswerSpec> = S extends { kind: 'check'; text: 'rea
             ? Readonly<Record<string, unknown>> | void
             : S extends { kind: 'usersForStates' }
               ?
-                  | ReadonlyMap<string, Iterable<UserPresenceState>>
-                  | Readonly<Record<string, ReadonlySet<UserPresenceState> | readonly UserPresenceState[]>>
+                  | ReadonlyMap<string, SetOrList<UserPresenceState>>
+                  | Readonly<Record<string, SetOrList<UserPresenceState>>>
               : S extends { kind: 'interestedUsers' }
-                ? ReadonlySet<string> | readonly string[] | typeof PRESENCE_ALL_USERS
+                ? SetOrList<string> | typeof PRESENCE_ALL_USERS
                 : void;
 
 /** The last argument of every callback. What a callback learns later goes here, so positions are for ever. */

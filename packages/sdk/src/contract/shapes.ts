@@ -63,8 +63,6 @@ export const RequestInfo = v.array(v.tuple([v.nullable(v.string()), v.string()])
 /** Pairs of user agent and IP address seen while registering. */
 export type RequestInfo = readonly (readonly [userAgent: string | null, ip: string])[];
 
-export const JsonObject = v.record(v.string(), v.unknown());
-
 /** A file as a module sees it. Nothing crosses until it is read, and it can be read once in a call. */
 export interface MediaFile {
   /** In bytes. */

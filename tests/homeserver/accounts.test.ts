@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Client, type Json, Refusal } from './client.ts';
-import { startServer } from './harness.ts';
+import { refuses, startServer } from './harness.ts';
 
 const V3 = '/_matrix/client/v3';
 const server = await startServer(t);
@@ -13,14 +13,14 @@ t.test('versions and login flows', async (t) => {
 });
 
 t.test('what is not ours is 404, a wrong method 405, and a module may answer it', async (t) => {
-  await t.rejects(nobody.get('/_matrix/client/v3/nothing'), { status: 404, errcode: 'M_UNRECOGNIZED' });
-  await t.rejects(nobody.post('/elsewhere'), { status: 404, errcode: 'M_UNRECOGNIZED' });
-  await t.rejects(nobody.put('/_matrix/client/versions'), { status: 405, errcode: 'M_UNRECOGNIZED' });
-  await t.rejects(nobody.delete(`${V3}/createRoom`), { status: 405, errcode: 'M_UNRECOGNIZED' });
+  await refuses(t, nobody.get('/_matrix/client/v3/nothing'), { status: 404, errcode: 'M_UNRECOGNIZED' });
+  await refuses(t, nobody.post('/elsewhere'), { status: 404, errcode: 'M_UNRECOGNIZED' });
+  await refuses(t, nobody.put('/_matrix/client/versions'), { status: 405, errcode: 'M_UNRECOGNIZED' });
+  await refuses(t, nobody.delete(`${V3}/createRoom`), { status: 405, errcode: 'M_UNRECOGNIZED' });
   server.fake.resource = (request) =>
     new URL(request.url).pathname === '/_synapse/client/demo' ? Response.json({ hello: 'bob' }) : undefined;
   t.same(await nobody.get('/_synapse/client/demo'), { hello: 'bob' });
-  await t.rejects(nobody.get('/_synapse/client/other'), { status: 404, errcode: 'M_UNRECOGNIZED' });
+  await refuses(t, nobody.get('/_synapse/client/other'), { status: 404, errcode: 'M_UNRECOGNIZED' });
 });
 
 t.test('registration asks for authentication, then creates the account', async (t) => {
@@ -35,7 +35,7 @@ t.test('registration asks for authentication, then creates the account', async (
   t.match(done, { user_id: '@two.steps:example.com', access_token: String, device_id: String });
   t.match(await Client.login(url, 'two.steps', 'correct horse'), { userId: '@two.steps:example.com' });
 
-  await t.rejects(nobody.post(`${V3}/register`, { auth: { type: 'm.login.dummy', session } }), {
+  await refuses(t, nobody.post(`${V3}/register`, { auth: { type: 'm.login.dummy', session } }), {
     status: 400,
     errcode: 'M_UNKNOWN',
   });
@@ -70,16 +70,16 @@ t.test('names that cannot be registered', async (t) => {
     ['12345', 'M_INVALID_USERNAME'],
     ['x'.repeat(250), 'M_INVALID_USERNAME'],
   ] as const) {
-    await t.rejects(register(username), { status: 400, errcode }, username);
-    await t.rejects(available(username), { status: 400, errcode }, username);
+    await refuses(t, register(username), { status: 400, errcode }, username);
+    await refuses(t, available(username), { status: 400, errcode }, username);
   }
   t.same(await available('free'), { available: true });
-  await t.rejects(nobody.get(`${V3}/register/available`), { status: 400, errcode: 'M_MISSING_PARAM' });
-  await t.rejects(nobody.post(`${V3}/register`, { username: 'nopass', auth }), {
+  await refuses(t, nobody.get(`${V3}/register/available`), { status: 400, errcode: 'M_MISSING_PARAM' });
+  await refuses(t, nobody.post(`${V3}/register`, { username: 'nopass', auth }), {
     status: 400,
     errcode: 'M_MISSING_PARAM',
   });
-  await t.rejects(nobody.post(`${V3}/register?kind=guest`, {}), { status: 403, errcode: 'M_GUEST_ACCESS_FORBIDDEN' });
+  await refuses(t, nobody.post(`${V3}/register?kind=guest`, {}), { status: 403, errcode: 'M_GUEST_ACCESS_FORBIDDEN' });
 });
 
 t.test('of two registrations of one name at once, one succeeds', async (t) => {
@@ -109,7 +109,7 @@ t.test('login', async (t) => {
     ['no type', {}, 400, 'M_MISSING_PARAM'],
     ['wrong type of value', { ...old, password: 5 }, 400, 'M_BAD_JSON'],
   ] as const) {
-    await t.rejects(nobody.post(`${V3}/login`, body), { status, errcode }, why);
+    await refuses(t, nobody.post(`${V3}/login`, body), { status, errcode }, why);
   }
 });
 
@@ -118,14 +118,14 @@ t.test('a login with a known device takes the old token', async (t) => {
   await first.whoami();
   const second = await Client.login(url, 'onedevice', undefined, { device_id: first.deviceId });
   t.equal(second.deviceId, first.deviceId);
-  await t.rejects(first.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
+  await refuses(t, first.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
   await second.whoami();
 });
 
 t.test('access tokens', async (t) => {
   const user = await server.register('tokens');
-  await t.rejects(nobody.whoami(), { status: 401, errcode: 'M_MISSING_TOKEN' });
-  await t.rejects(new Client(url, { accessToken: 'made up' }).whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
+  await refuses(t, nobody.whoami(), { status: 401, errcode: 'M_MISSING_TOKEN' });
+  await refuses(t, new Client(url, { accessToken: 'made up' }).whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
   t.match(await nobody.get(`${V3}/account/whoami`, { access_token: user.accessToken }), { user_id: user.userId });
 });
 
@@ -134,11 +134,11 @@ t.test('logout ends one device, logout/all ends all', async (t) => {
   const second = await Client.login(url, 'leaver');
   const third = await Client.login(url, 'leaver');
   await first.logout();
-  await t.rejects(first.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
+  await refuses(t, first.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
   await second.whoami();
   await second.logoutAll();
-  await t.rejects(second.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
-  await t.rejects(third.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
+  await refuses(t, second.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
+  await refuses(t, third.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
 });
 
 t.test('bodies that are no JSON, no object, or too large', async (t) => {
@@ -159,10 +159,10 @@ t.test('profiles', async (t) => {
   const path = `${V3}/profile/${encodeURIComponent(alice.userId)}`;
   t.same(await nobody.get(`${path}/displayname`), { displayname: 'Alice ☃' });
   t.same(await nobody.get(`${path}/avatar_url`), { avatar_url: 'mxc://example.com/picture' });
-  await t.rejects(bob.put(`${path}/displayname`, { displayname: 'Mallory' }), { status: 403, errcode: 'M_FORBIDDEN' });
-  await t.rejects(nobody.put(`${path}/displayname`, {}), { status: 401, errcode: 'M_MISSING_TOKEN' });
-  await t.rejects(alice.setDisplayName('a\0b'), { status: 400, errcode: 'M_INVALID_PARAM' });
-  await t.rejects(nobody.profile('@nobody:example.com'), { status: 404, errcode: 'M_NOT_FOUND' });
+  await refuses(t, bob.put(`${path}/displayname`, { displayname: 'Mallory' }), { status: 403, errcode: 'M_FORBIDDEN' });
+  await refuses(t, nobody.put(`${path}/displayname`, {}), { status: 401, errcode: 'M_MISSING_TOKEN' });
+  await refuses(t, alice.setDisplayName('a\0b'), { status: 400, errcode: 'M_INVALID_PARAM' });
+  await refuses(t, nobody.profile('@nobody:example.com'), { status: 404, errcode: 'M_NOT_FOUND' });
   await alice.setDisplayName(null);
   t.same(await nobody.profile(alice.userId), { avatar_url: 'mxc://example.com/picture' });
 });

@@ -61,6 +61,8 @@ export interface MessagesBody {
   readonly end?: string;
 }
 
+type Body = NonNullable<RequestInit['body']>;
+
 export interface Options {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -77,6 +79,7 @@ export class Client {
   readonly accessToken: string | undefined;
   /** The last sync's `next_batch`. */
   since: string | undefined;
+  readonly #session = Math.random().toString(36).slice(2);
   #transactions = 0;
 
   constructor(url: string, login: { userId?: string; deviceId?: string; accessToken?: string } = {}) {
@@ -109,7 +112,7 @@ export class Client {
   // Any request
 
   /** The answer as it is, whatever its status. */
-  fetch(method: string, path: string, body?: BodyInit | null, { query = {}, headers, signal }: Options = {}) {
+  fetch(method: string, path: string, body?: Body, { query = {}, headers, signal }: Options = {}) {
     const url = new URL(path, this.url);
     for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
     const authorization = this.accessToken === undefined ? {} : { authorization: `Bearer ${this.accessToken}` };
@@ -185,7 +188,8 @@ export class Client {
     const path = `${CLIENT}/rooms/${e(roomId)}/redact/${e(eventId)}/${this.transactionId()}`;
     return (await this.put<Sent>(path, { reason })).event_id;
   }
-  transactionId = () => `txn${++this.#transactions}`;
+  /** Unique among all clients of a device, as the specification asks. */
+  transactionId = () => `${this.#session}.${++this.#transactions}`;
 
   state = (roomId: string) => this.get<ClientEvent[]>(`${CLIENT}/rooms/${e(roomId)}/state`);
   getState = (roomId: string, type: string, stateKey = '') =>
@@ -216,7 +220,7 @@ export class Client {
   setPresence = (presence: string, status_msg?: string) =>
     this.put(`${CLIENT}/presence/${e(this.userId)}/status`, { presence, status_msg });
 
-  async upload(body: BodyInit, contentType = 'text/plain', filename?: string): Promise<string> {
+  async upload(body: Body, contentType = 'text/plain', filename?: string): Promise<string> {
     const headers = { 'content-type': contentType };
     const response = await this.fetch('POST', '/_matrix/media/v3/upload', body, { headers, query: { filename } });
     const answer = (await response.json()) as Json;
@@ -246,6 +250,13 @@ function parsed(text: string): Json {
   } catch {
     return { error: text };
   }
+}
+
+/** What a sync tells of a room that the user is in. */
+export function joinedRoom({ rooms }: SyncBody, roomId: string): RoomSync {
+  const room = rooms.join[roomId];
+  if (!room) throw new Error(`The sync tells nothing of ${roomId}`);
+  return room;
 }
 
 /** Bodies of the messages among events, in their order. */

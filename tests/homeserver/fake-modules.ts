@@ -1,6 +1,6 @@
 // Modules that answer what a test tells them to, and "allowed" otherwise; they write down every call.
 
-import type { Modules } from '@bulkhead/runtime';
+import type { CallOptions, Modules } from '@bulkhead/runtime';
 import {
   type CallbackArgs,
   type CallbackName,
@@ -26,8 +26,8 @@ export interface FakeModules extends Modules {
   answers: Answers;
   /** Answers paths outside the homeserver's own. */
   resource: ((request: Request) => Response | undefined) | undefined;
-  /** The arguments of every call of a callback since the last `forget`. */
-  callsOf<K extends CallbackName>(callback: K): CallbackArgs<K>[];
+  /** The arguments of every call of a callback since the last `forget`, and its options. */
+  callsOf<K extends CallbackName>(callback: K): [...CallbackArgs<K>, options?: CallOptions][];
   forget(): void;
 }
 

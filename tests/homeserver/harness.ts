@@ -42,3 +42,17 @@ export async function startServer(t: Test, options: HomeserverOptions = {}): Pro
     register: (username: string) => Client.register(url, username),
   });
 }
+
+/** Asserts that a request, or a module's, is refused with the status and error code that are named. */
+export async function refuses(
+  t: Pick<typeof import('tap').t, 'match'>,
+  request: Promise<unknown> | (() => unknown),
+  refusal: { readonly status?: number; readonly errcode?: string; readonly body?: object },
+  message = `refused with ${refusal.status ?? ''} ${refusal.errcode ?? ''}`,
+): Promise<void> {
+  const outcome = await Promise.resolve(typeof request === 'function' ? (async () => request())() : request).then(
+    (answer) => ({ answered: answer }),
+    (error: unknown) => error,
+  );
+  t.match(outcome, refusal, message);
+}

@@ -124,10 +124,16 @@ function listen(app: Hono<Env>, port: number, host: string): Promise<Listening> 
 /** Requests under way are answered; connections that clients keep open are not waited for. */
 function stop(http: HttpServer): Promise<void> {
   return new Promise((resolve) => {
-    http.close(() => resolve());
-    http.closeIdleConnections();
-    setTimeout(() => http.closeAllConnections(), STOP_MS).unref();
+    // A connection becomes idle only when its last answer is out.
+    const idle = setInterval(() => http.closeIdleConnections(), IDLE_CHECK_MS);
+    const force = setTimeout(() => http.closeAllConnections(), STOP_MS);
+    http.close(() => {
+      clearInterval(idle);
+      clearTimeout(force);
+      resolve();
+    });
   });
 }
 
+const IDLE_CHECK_MS = 10;
 const STOP_MS = 2_000;

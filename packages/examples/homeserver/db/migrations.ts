@@ -53,7 +53,7 @@ const migrations: readonly (readonly string[])[] = [
        where membership is not null and superseded_at is null`,
     `create index rooms_by_member on events (state_key, room_id)
        where membership is not null and superseded_at is null`,
-    `create unique index transactions on events (sender, device_id, transaction_id) where transaction_id is not null`,
+    `create index transactions on events (sender, device_id, transaction_id) where transaction_id is not null`,
     `create table aliases (
        alias text primary key,
        room_id text not null references rooms,

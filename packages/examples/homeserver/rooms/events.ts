@@ -7,7 +7,7 @@ import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lte, max, or, type 
 import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
 import { events, forgotten, rooms } from '../db/schema.js';
-import { type Content, membershipOf, type RoomEvent, redactedContent } from './event.js';
+import { type Content, type EventDraft, membershipOf, type RoomEvent, redactedContent } from './event.js';
 import { keyOf, type StateKey, type StateView } from './state.js';
 
 export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
@@ -126,11 +126,21 @@ export class EventStore {
     return found;
   }
 
-  async byTransaction(sender: string, deviceId: string, transactionId: string): Promise<string | undefined> {
+  /** The event that a device has made already with the same request. */
+  async byTransaction(draft: EventDraft, deviceId: string, transactionId: string): Promise<string | undefined> {
     const [found] = await this.#db
       .select({ eventId: events.eventId })
       .from(events)
-      .where(and(eq(events.sender, sender), eq(events.deviceId, deviceId), eq(events.transactionId, transactionId)));
+      .where(
+        and(
+          eq(events.sender, draft.sender),
+          eq(events.deviceId, deviceId),
+          eq(events.transactionId, transactionId),
+          eq(events.roomId, draft.room_id),
+          eq(events.type, draft.type),
+          draft.redacts === undefined ? undefined : eq(events.redacts, draft.redacts),
+        ),
+      );
     return found?.eventId;
   }
 

@@ -116,15 +116,15 @@ export function roomRoutes(server: Server): Hono<Env> {
   });
 
   /** A request that a client repeats, because it did not get the answer, sends nothing a second time. */
-  const once = async (c: Context<Env>, transactionId: string, draft: Omit<EventDraft, 'sender'>) => {
+  const once = async (c: Context<Env>, transactionId: string, unsigned: Omit<EventDraft, 'sender'>) => {
     const { requester } = c.var;
     const { userId, deviceId = '' } = requester;
-    const key = [userId, deviceId, transactionId].join('\0');
+    const key = [userId, deviceId, c.req.path].join('\0');
     const running = inFlight.get(key);
     if (running) return running;
+    const draft = { ...unsigned, sender: userId };
     const sending = (async () =>
-      (await events.byTransaction(userId, deviceId, transactionId)) ??
-      sender.send(requester, { ...draft, sender: userId }, transactionId))();
+      (await events.byTransaction(draft, deviceId, transactionId)) ?? sender.send(requester, draft, transactionId))();
     inFlight.set(key, sending);
     return sending.finally(() => inFlight.delete(key));
   };

@@ -309,8 +309,8 @@ class FanOut {
     this.#finished = true;
     const { modules, row, options, done } = this.#parts;
     options.signal?.removeEventListener('abort', this.#stop);
-    this.#calls.forEach((call, index) => {
-      if (call !== undefined) modules[index]?.cancel(call);
+    modules.forEach((_, index) => {
+      this.#cancel(index);
     });
     const failures = this.#failures.filter((failure) => failure !== undefined);
     done(outcomeOf(decision, { row, args: this.#args, failures, observed: this.#observed }));
@@ -320,15 +320,19 @@ class FanOut {
   readonly #stop = (): void => {
     const { modules } = this.#parts;
     modules.forEach((module, index) => {
-      const call = this.#calls[index];
-      if (call !== undefined) module.cancel(call);
-      this.#calls[index] = undefined;
+      this.#cancel(index);
       if (this.#results[index] === undefined) {
         this.#take(index, module, { kind: 'fail', failure: 'stopped', message: 'the call was given up' }, 0);
       }
     });
     if (!this.#finished) this.#finish(this.#decision);
   };
+
+  #cancel(index: number): void {
+    const call = this.#calls[index];
+    this.#calls[index] = undefined;
+    if (call !== undefined) this.#parts.modules[index]?.cancel(call);
+  }
 
   #observe(module: Askable): void {
     const { callback, row } = this.#parts;

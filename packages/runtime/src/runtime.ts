@@ -44,11 +44,15 @@ export async function createModuleRuntime(options: RuntimeOptions): Promise<Modu
   const config = checkedConfig(options);
   const logger = options.logger ?? pino({ name: 'bulkhead' });
   const runtime = new Runtime(options, logger, config);
+  // Hulls do not keep the process alive; a process that has nothing else to do yet would end before they are there.
+  const awake = setInterval(() => {}, WATCH_MS);
   try {
     await runtime.start(config);
   } catch (error) {
     await runtime.close({ drainMs: 0 });
     throw error;
+  } finally {
+    clearInterval(awake);
   }
   return facade(runtime);
 }

@@ -213,7 +213,7 @@ class ProcessHull implements Hull {
 
   #describe(code: number | null, signal: NodeJS.Signals | null): string {
     const how = signal === null ? `exit code ${code}` : signal;
-    const why = /(?:FATAL ERROR|Fatal JavaScript).*/.exec(this.#stderr)?.[0];
+    const why = /(?:FATAL ERROR|Fatal JavaScript|Error:).*/.exec(this.#stderr)?.[0];
     return why === undefined ? how : `${how} (${why.slice(0, 200)})`;
   }
 

@@ -1,0 +1,5 @@
+declare global {
+  type EventData = import('@bulkhead/sdk').EventData;
+}
+
+export {};

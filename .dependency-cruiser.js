@@ -2,6 +2,8 @@
 
 const runtime = '^packages/runtime/src/';
 const room = (...names) => `${runtime}(${names.join('|')})(/|\\.ts$)`;
+/** What authors test with runs the runtime, which they install beside it. */
+const testKit = '^packages/sdk/(src|dist)/testing/';
 const sdk = '^(packages/sdk/|@bulkhead/sdk)';
 /** Node's own modules that start something, or are the other end of what was started. */
 const threadsAndProcesses = '^(node:)?(child_process|cluster|worker_threads)$';
@@ -11,7 +13,7 @@ const only = ({ name, comment, from, to, npm = [], core = true }) => ({
   name,
   comment,
   severity: 'error',
-  from: { path: from },
+  from: typeof from === 'string' ? { path: from } : from,
   to: {
     pathNot: [...to, ...npm.map((each) => `(^|/)node_modules/(@types/)?${each}(/|$)`)],
     ...(core ? { dependencyTypesNot: ['core'] } : {}),
@@ -26,7 +28,7 @@ export default {
     only({
       name: 'sdk-needs-valibot-alone',
       comment: 'The contract is what modules are bundled with.',
-      from: '^packages/sdk/src/',
+      from: { path: '^packages/sdk/src/', pathNot: testKit },
       to: ['^packages/sdk/src/'],
       npm: ['valibot'],
       core: false,
@@ -40,8 +42,14 @@ export default {
     never(
       'no-way-back-to-runtime',
       'The contract knows nothing of who keeps it.',
-      { path: '^packages/sdk/' },
+      { path: '^packages/sdk/', pathNot: testKit },
       { path: '^(packages/runtime/|@bulkhead/runtime)' },
+    ),
+    never(
+      'the-test-kit-is-for-tests',
+      'It is the one part of the sdk that needs the runtime.',
+      { path: '^packages/', pathNot: testKit },
+      { path: testKit },
     ),
     never(
       'packages-by-their-names',
@@ -173,20 +181,30 @@ export default {
     ),
 
     // Everywhere
-    never('no-cycles', 'Cycles of types alone are none at run time.', {}, {
-      circular: true,
-      viaOnly: { dependencyTypesNot: ['type-only'] },
-    }),
+    never(
+      'no-cycles',
+      'Cycles of types alone are none at run time.',
+      {},
+      {
+        circular: true,
+        viaOnly: { dependencyTypesNot: ['type-only'] },
+      },
+    ),
     never(
       'declared-dependencies',
       'What is imported stands in the manifest.',
       { path: '^packages/[^/]+/(src|homeserver|modules)/' },
       { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional'] },
     ),
-    never('resolvable', 'Everything that is imported is there.', {}, {
-      couldNotResolve: true,
-      pathNot: ['^@bulkhead/', '^#'],
-    }),
+    never(
+      'resolvable',
+      'Everything that is imported is there.',
+      {},
+      {
+        couldNotResolve: true,
+        pathNot: ['^@bulkhead/', '^#'],
+      },
+    ),
   ],
   options: {
     tsPreCompilationDeps: true,

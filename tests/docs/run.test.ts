@@ -2,16 +2,14 @@
 // console shows is what it shows.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { readConfig } from '../../packages/runtime/src/config/read.ts';
 import { type Block, type Page, readPages, root } from './markdown.ts';
 import { emptyFolder, fileOf, writeFiles } from './project.ts';
+import { freePort, listens } from './servers.ts';
 
 const exec = promisify(execFile);
 const program = join(root, 'packages/runtime/dist/cli/main.js');
@@ -40,7 +38,7 @@ for (const page of readPages()) {
 }
 
 interface Context {
-  readonly t: Tap.Test;
+  readonly t: Test;
   readonly page: Page;
   readonly folder: string;
   readonly replace: (text: string) => string;
@@ -173,29 +171,3 @@ async function node(args: readonly string[], cwd: string): Promise<Ended> {
 // tap would give the process, and the hulls that it starts, an import of its own by NODE_OPTIONS.
 const spawnNode = (args: readonly string[], cwd: string): ChildProcess =>
   spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
-}
-
-async function listens(port: number, server: ChildProcess): Promise<boolean> {
-  while (server.exitCode === null) {
-    const socket = connect(port, '127.0.0.1');
-    const connected = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (connected) return true;
-    await sleep(50);
-  }
-  return false;
-}
-
-declare namespace Tap {
-  type Test = Parameters<NonNullable<Parameters<typeof t.test>[1] & ((...args: never[]) => unknown)>>[0];
-}

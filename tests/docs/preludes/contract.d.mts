@@ -13,6 +13,7 @@ declare global {
   type StateFilter = import('@bulkhead/sdk').StateFilter;
   type RoomState = import('@bulkhead/sdk').RoomState;
   type MembershipChange = import('@bulkhead/sdk').MembershipChange;
+  type Awaitable<T> = import('@bulkhead/sdk').Awaitable<T>;
   type Callbacks<C extends import('@bulkhead/sdk/contract').Category> = import('@bulkhead/sdk').Callbacks<C>;
 }
 

@@ -1,0 +1,119 @@
+// Records to bytes and back, cut wherever the carrier likes.
+
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import t from 'tap';
+import { FrameReader, FrameWriter, ProtocolViolation } from '../../packages/runtime/src/wire/frame.ts';
+import { HEADER_BYTES, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
+
+const uint32 = fc.oneof(fc.constantFrom(0, 1, 0xffff_ffff), fc.integer({ min: 0, max: 0xffff_ffff }));
+const record: fc.Arbitrary<WireRecord> = fc.record(
+  {
+    type: fc.nat(255),
+    flags: fc.nat(255),
+    id: uint32,
+    aux: uint32,
+    body: fc.uint8Array({ maxLength: 300 }),
+  },
+  { noNullPrototype: true },
+);
+
+function framed(records: readonly WireRecord[]): Buffer {
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame));
+  for (const { type, flags, id, aux, body } of records) writer.push(type, flags, id, aux, body);
+  writer.flush();
+  assert.ok(frames.length <= 1, 'one frame');
+  return Buffer.concat(frames);
+}
+
+/** Reads bytes in pieces, each in a buffer that its carrier takes back afterwards. */
+function read(bytes: Buffer, sizes: Iterable<number>): WireRecord[] {
+  const records: WireRecord[] = [];
+  const reader = new FrameReader(
+    () => 1000,
+    (record) => records.push({ ...record, body: Uint8Array.from(record.body) }),
+  );
+  let offset = 0;
+  for (const size of sizes) {
+    const chunk = Buffer.from(bytes.subarray(offset, offset + size));
+    reader.push(chunk);
+    chunk.fill(0xff);
+    offset += chunk.length;
+  }
+  reader.push(bytes.subarray(offset));
+  return records;
+}
+
+t.test('any records, in any pieces, arrive as they were', async (t) => {
+  const property = fc.property(fc.array(record, { maxLength: 12 }), fc.array(fc.nat(200)), (records, sizes) => {
+    const bytes = framed(records);
+    assert.deepEqual(read(bytes, sizes), records);
+    assert.deepEqual(read(bytes, Array(bytes.length).fill(1)), records, 'byte by byte');
+  });
+  t.doesNotThrow(() => fc.assert(property));
+});
+
+t.test('a body that is absent is an empty one', async (t) => {
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame));
+  writer.push(1, 2, 3, 4, undefined);
+  writer.flush();
+  t.equal(frames[0]?.length, HEADER_BYTES);
+  writer.flush();
+  t.equal(frames.length, 1, 'nothing is not written');
+});
+
+t.test('records of one turn leave as one frame, after the microtasks of that turn', async (t) => {
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame));
+  writer.push(1, 0, 1, 0, undefined);
+  void Promise.resolve().then(() => writer.push(1, 0, 2, 0, undefined));
+  t.equal(frames.length, 0);
+  await new Promise(setImmediate);
+  t.strictSame(
+    frames.map(({ length }) => length),
+    [2 * HEADER_BYTES],
+  );
+  writer.push(1, 0, 3, 0, undefined);
+  await new Promise(setImmediate);
+  t.equal(frames.length, 2);
+});
+
+t.test('a size is checked in the header, before anything of the body has come', async (t) => {
+  const limits: Readonly<Record<number, number>> = { 1: 10, 2: 0 };
+  const pushing = (type: number, length: number) => () => {
+    const received: WireRecord[] = [];
+    const reader = new FrameReader(
+      (type) => limits[type] ?? -1,
+      (record) => received.push(record),
+    );
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt32LE(length, 0);
+    header[4] = type;
+    reader.push(header.subarray(0, 7));
+    reader.push(header.subarray(7));
+  };
+  t.doesNotThrow(pushing(1, 10));
+  t.throws(pushing(1, 11), ProtocolViolation);
+  t.doesNotThrow(pushing(2, 0));
+  t.throws(pushing(2, 1), ProtocolViolation);
+  t.throws(pushing(3, 0), ProtocolViolation, 'a type that the peer may not send, without any body');
+  t.throws(pushing(1, 0xffff_ffff), ProtocolViolation);
+});
+
+t.test('a large body in small pieces takes no time', async (t) => {
+  const body = new Uint8Array(4 << 20).fill(7);
+  const bytes = framed([{ type: 1, flags: 0, id: 1, aux: 0, body }]);
+  let received = 0;
+  const reader = new FrameReader(
+    () => body.length,
+    (record) => {
+      received = record.body.length;
+    },
+  );
+  const startedAt = performance.now();
+  for (let offset = 0; offset < bytes.length; offset += 1024) reader.push(bytes.subarray(offset, offset + 1024));
+  t.equal(received, body.length);
+  t.ok(performance.now() - startedAt < 500);
+});

@@ -17,25 +17,29 @@ export interface ModuleClass<Config = unknown> {
   readonly permissions?: RequestedPermissions;
 }
 
-export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsync> {
+export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsync, C = ModuleCallbacks> {
   readonly name: string;
   /** Validates `config`; its output is what `setup` gets. */
   readonly config: S;
   readonly permissions?: RequestedPermissions;
   /** Returns the callbacks to register. Registration is possible until it is done. */
-  setup(given: { readonly config: v.InferOutput<S>; readonly api: ModuleApi }): Awaitable<ModuleCallbacks | void>;
+  setup(given: { readonly config: v.InferOutput<S>; readonly api: ModuleApi }): Awaitable<C | void>;
 }
 
 /** Callbacks of any category. */
 export type ModuleCallbacks = { readonly [K in CallbackName]?: Callback<K> | undefined };
 
+/** Makes a name that is no callback's a type error: what a function returns is not checked for it otherwise. */
+type KnownNames<C> = { readonly [K in Exclude<keyof C, CallbackName>]: never };
+
 /**
  * Defines a module by its schema and a set-up function.
  * @returns a class as the runtime expects it, to be exported
  */
-export function defineModule<const S extends v.GenericSchema | v.GenericSchemaAsync>(
-  definition: ModuleDefinition<S>,
-): ModuleClass<v.InferOutput<S>> {
+export function defineModule<
+  const S extends v.GenericSchema | v.GenericSchemaAsync,
+  C extends ModuleCallbacks = ModuleCallbacks,
+>(definition: ModuleDefinition<S, C & KnownNames<C>>): ModuleClass<v.InferOutput<S>> {
   const DefinedModule = class {
     static readonly permissions = definition.permissions ?? {};
 
@@ -54,7 +58,7 @@ export function defineModule<const S extends v.GenericSchema | v.GenericSchemaAs
 
     constructor(config: v.InferOutput<S>, api: ModuleApi) {
       this.ready = Promise.resolve(definition.setup({ config, api })).then((registered) => {
-        if (registered) registerCallbacks(api, registered);
+        if (registered) registerCallbacks(api, registered as ModuleCallbacks);
       });
     }
   };

@@ -14,7 +14,22 @@
  * ```
  */
 
-export type { Homeserver, HomeserverMethods } from '@bulkhead/sdk/contract';
+// What it passes to callbacks, and gets back
+export type {
+  CallbackName,
+  EventData,
+  Failure,
+  FailureKind,
+  Homeserver,
+  HomeserverMethods,
+  MediaSource,
+  Observation,
+  Outcome,
+  Refused,
+  Requester,
+  StateLookup,
+  UserPresenceState,
+} from '@bulkhead/sdk/contract';
 export type { StorageBackend, StorageChange } from './api/backend.js';
 export { StorageError, type StorageErrorCode } from './api/backend.js';
 export type { Place, Problem, ProblemCode } from './config/entry.js';

@@ -37,6 +37,8 @@ export interface Modules extends CallbackMethods {
    * @throws ConfigurationError
    */
   reload(config?: string | object): Promise<void>;
+  /** Removes what a module stored. Only when it is configured no more. @throws BulkheadError `StillConfigured` */
+  forget(id: string): Promise<void>;
   /** Stops taking calls, waits for those under way (5 s unless told otherwise), ends every cell and hull. */
   close(options?: { readonly drainMs?: number }): Promise<void>;
   on<E extends keyof ModuleEvents>(event: E, listener: (data: ModuleEvents[E]) => void): () => void;
@@ -50,6 +52,8 @@ export interface ModuleStatus {
   readonly id: string;
   readonly specifier: string;
   readonly state: ModuleState;
+  /** Why it is in that state. */
+  readonly cause: string;
   readonly mode: 'enforce' | 'observe';
   readonly callbacks: readonly CallbackName[];
   readonly resources: readonly string[];

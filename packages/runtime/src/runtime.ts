@@ -1,12 +1,11 @@
 // Puts the rooms of the house together: configuration, supervision, dispatch and web resources behind one object.
 
-import { resolve } from 'node:path';
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
 import { pino } from 'pino';
 import type { StorageBackend } from './api/backend.js';
 import { createStorage, openStorage, type Storage } from './api/storage.js';
-import type { ModuleEntry, RuntimeConfig } from './config/entry.js';
-import { ConfigurationError, problemAt } from './config/problem.js';
+import type { ModuleEntry, Problem, RuntimeConfig } from './config/entry.js';
+import { ConfigurationError, inOrder, problemAt } from './config/problem.js';
 import { type ConfigSource, readConfig } from './config/read.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
@@ -41,13 +40,13 @@ export interface RuntimeOptions {
  * @throws ConfigurationError with everything that is wrong, each with its place; then nothing was started
  */
 export async function createModuleRuntime(options: RuntimeOptions): Promise<Modules> {
-  const config = checkedConfig(options);
+  const { config, problems } = readConfig(configSource(options));
   const logger = options.logger ?? pino({ name: 'bulkhead' });
   const runtime = new Runtime(options, logger, config);
   // Hulls do not keep the process alive; a process that has nothing else to do yet would end before they are there.
   const awake = setInterval(() => {}, WATCH_MS);
   try {
-    await runtime.start(config);
+    await runtime.start(config, problems);
   } catch (error) {
     await runtime.close({ drainMs: 0 });
     throw error;
@@ -98,11 +97,11 @@ class Runtime {
     this.#watch.unref();
   }
 
-  async start(config: RuntimeConfig): Promise<void> {
+  async start(config: RuntimeConfig, problems: readonly Problem[]): Promise<void> {
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
-    else this.#storage = await openStorage(resolve(storage ?? config.storage ?? 'module-data'));
-    const started = await this.#startAll(config.modules);
+    else this.#storage = await openStorage(storage ?? config.storage);
+    const started = await this.#startAll(config.modules, problems);
     this.#modules = started.modules.map(({ module }) => module);
     this.#adopt(started);
   }
@@ -135,6 +134,13 @@ class Runtime {
     if (module === undefined) throw new BulkheadError('UnknownModule', `there is no module "${id}"`);
     await module.renew();
     this.#index();
+  }
+
+  async forget(id: string): Promise<void> {
+    if (this.#modules.some((module) => module.id === id)) {
+      throw new BulkheadError('StillConfigured', `the module "${id}" is configured; take it out first`);
+    }
+    await this.#storage?.forget(id);
   }
 
   /** One reload after another; each sees what the one before it made. */
@@ -170,10 +176,11 @@ class Runtime {
   }
 
   async #reload(config?: string | object): Promise<void> {
-    const next = checkedConfig(config === undefined ? this.#options : sourceOf(config));
+    const source = configSource(config === undefined ? this.#options : sourceOf(config));
+    const { config: next, problems } = readConfig(source);
     const kept = this.#modules.filter((module) => next.modules.some((entry) => sameEntry(entry, module.entry)));
     const entries = next.modules.filter((entry) => !kept.some(({ id }) => id === entry.id));
-    const started = await this.#startAll(entries);
+    const started = await this.#startAll(entries, problems);
     const fresh = new Map(started.modules.map((each) => [each.module.id, each.module]));
     const before = this.#modules;
     this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.find((module) => module.id === id) ?? []);
@@ -183,12 +190,12 @@ class Runtime {
     for (const module of before) if (!this.#modules.includes(module)) void module.retire(settled);
   }
 
-  async #startAll(entries: readonly ModuleEntry[]): Promise<Started> {
+  async #startAll(entries: readonly ModuleEntry[], known: readonly Problem[]): Promise<Started> {
     const started = await startModules(entries, this.#services());
-    const problems = [...started.problems, ...this.#pathProblems(started)];
+    const problems = [...known, ...started.problems, ...this.#pathProblems(started)];
     if (problems.length > 0) {
       discard(started);
-      throw new ConfigurationError(problems);
+      throw new ConfigurationError(inOrder(problems));
     }
     return started;
   }
@@ -303,12 +310,6 @@ class Runtime {
 /** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
 const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
 
-function checkedConfig(options: Pick<RuntimeOptions, 'config' | 'configFile'>): RuntimeConfig {
-  const { config, problems } = readConfig(configSource(options));
-  if (problems.length > 0) throw new ConfigurationError(problems);
-  return config;
-}
-
 function configSource({ config, configFile }: Pick<RuntimeOptions, 'config' | 'configFile'>): ConfigSource {
   if (config === undefined) return { file: configFile ?? 'homeserver.yaml' };
   if ('text' in config && typeof config.text === 'string') return config as { text: string; file: string };
@@ -336,6 +337,7 @@ function facade(runtime: Runtime): Modules {
     status: () => runtime.status(),
     restart: (id) => runtime.restart(id),
     reload: (config) => runtime.reload(config),
+    forget: (id) => runtime.forget(id),
     close: (options) => runtime.close(options),
     on: (event, listener) => runtime.on(event, listener),
   } satisfies Modules);

@@ -3,7 +3,7 @@
 import picocolors from 'picocolors';
 import { grantLine } from '../api/permissions.js';
 import type { Grants, Problem } from '../config/entry.js';
-import { formatProblems } from '../config/problem.js';
+import { formatProblems, printable } from '../config/problem.js';
 import type { Check, CheckedModule, Note, Permissions } from './check.js';
 
 interface Style {
@@ -15,7 +15,7 @@ export function renderCheck(file: string, { serverName, modules, notes }: Check,
   const paint = picocolors.createColors(color);
   const ready = modules.filter(({ state }) => state === 'ready');
   const parked = modules.length - ready.length;
-  const heading = `${paint.bold(clean(file))}: ${count(modules.length)} on ${clean(serverName)}`;
+  const heading = `${paint.bold(printable(file))}: ${count(modules.length)} on ${printable(serverName)}`;
   const verdict =
     parked === 0
       ? paint.green(modules.length === 0 ? 'Nothing to set up.' : `${count(ready.length)} set up.`)
@@ -25,14 +25,7 @@ export function renderCheck(file: string, { serverName, modules, notes }: Check,
 }
 
 export function renderProblems(problems: readonly Problem[], style: Style): string {
-  const text = formatProblems(
-    problems.map((problem) => ({
-      ...problem,
-      message: clean(problem.message),
-      hint: problem.hint && clean(problem.hint),
-    })),
-    style,
-  );
+  const text = formatProblems(problems, style);
   const unsupported = problems.some(({ message }) => message.includes('does not support'));
   return `${text}\n${unsupported ? `\n${WITHOUT_HOMESERVER}\n` : ''}`;
 }
@@ -44,14 +37,14 @@ function renderModule(module: CheckedModule, paint: Paint): string {
   const { id, state, mode, callbacks, resources, startMs, memory, memoryLimit } = module;
   const marks = [mode === 'observe' ? 'observe' : '', state === 'parked' ? 'parked' : ''].filter(Boolean);
   const title = [
-    paint.bold(clean(id)),
-    id === module.module ? '' : paint.dim(clean(module.module)),
+    paint.bold(printable(id)),
+    id === module.module ? '' : paint.dim(printable(module.module)),
     marks.length === 0 ? '' : paint.yellow(`[${marks.join(', ')}]`),
   ];
   const used = memory === null ? 'memory unknown' : `${mebibytes(memory)} MiB`;
   const rows: [label: string, lines: readonly string[]][] = [
     ['callbacks', callbacks],
-    ['resources', resources.map(clean)],
+    ['resources', resources.map(printable)],
     ['permissions', renderPermissions(module.permissions, paint)],
     ['set up in', state === 'ready' ? [`${startMs} ms`] : []],
     ['memory', state === 'ready' ? [`${used} of ${mebibytes(memoryLimit)} MiB`] : []],
@@ -75,9 +68,9 @@ function renderPermissions({ granted, missing, unasked }: Permissions, paint: Pa
   }
   for (const [group, values] of Object.entries(missing)) {
     for (const value of values) {
-      const line = clean(grantLine(group as keyof Grants, value));
+      const line = printable(grantLine(group as keyof Grants, value));
       lines.push(
-        `${clean(group)}: ${clean(value)}${paint.yellow(`  asked for, but not granted; to grant it: ${line}`)}`,
+        `${printable(group)}: ${printable(value)}${paint.yellow(`  asked for, but not granted; to grant it: ${line}`)}`,
       );
     }
   }
@@ -86,13 +79,10 @@ function renderPermissions({ granted, missing, unasked }: Permissions, paint: Pa
 
 function renderNotes(notes: readonly Note[], paint: Paint): readonly string[] {
   return notes.map(
-    ({ level, message }) => `${level === 'warn' ? paint.yellow(level) : paint.red(level)}: ${clean(message)}`,
+    ({ level, message }) => `${level === 'warn' ? paint.yellow(level) : paint.red(level)}: ${printable(message)}`,
   );
 }
 
 const count = (modules: number): string => `${modules} ${modules === 1 ? 'module' : 'modules'}`;
 
 const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1).replace(/\.0$/, '');
-
-/** A module's words could otherwise rewrite what stands above them. */
-const clean = (text: string): string => text.replace(/[^\P{Cc}\n]|\p{Cf}/gu, '\u{fffd}');

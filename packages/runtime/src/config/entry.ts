@@ -6,8 +6,8 @@ export interface RuntimeConfig {
   readonly containment: 'process' | 'thread' | undefined;
   readonly fanOut: FanOut;
   readonly fanOuts: Readonly<Partial<Record<CallbackName, FanOut>>>;
-  /** An absolute path, or `undefined` for `module-data` beside the file. */
-  readonly storage: string | undefined;
+  /** An absolute path; `module-data` beside the file unless it says otherwise. */
+  readonly storage: string;
   readonly modules: readonly ModuleEntry[];
 }
 

@@ -42,15 +42,25 @@ function format(
 ): string {
   const position = place && `(${place.file}:${place.line}:${place.column})`;
   const where = [path, position].filter(Boolean).join(' ');
-  const [first, ...more] = message.split('\n');
+  const [first, ...more] = printable(message).split('\n');
   const headline = `${paint.red(paint.bold(`error[${code}]`))} ${where && `${paint.bold(where)}: `}${first}`;
   return [
     headline,
     ...more.map((line) => `  ${line}`),
     ...(place ? [paint.dim(place.frame)] : []),
-    ...(hint ? [`  ${paint.cyan('hint:')} ${hint.replaceAll('\n', '\n        ')}`] : []),
+    ...(hint ? [`  ${paint.cyan('hint:')} ${printable(hint).replaceAll('\n', '\n        ')}`] : []),
   ].join('\n');
 }
+
+/** In the order of the file. */
+export function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  const line = ({ place }: Problem) => place?.line ?? 0;
+  const column = ({ place }: Problem) => place?.column ?? 0;
+  return problems.toSorted((a, b) => line(a) - line(b) || column(a) - column(b));
+}
+
+/** Text without control characters: what a module says may be meant for the admin's terminal rather than for him. */
+export const printable = (text: string): string => text.replace(/[^\P{Cc}\n]|\p{Cf}/gu, '\u{fffd}');
 
 /** `modules[1].config.words`; a key that could not stand in such a path is quoted. `lead` goes before a first key. */
 export function pathText(path: Path, lead = ''): string {

@@ -3,7 +3,7 @@
 import * as v from 'valibot';
 import type { Fault, ModuleEntry, Path, Problem } from './entry.js';
 import { decodeFault, isMapping } from './expected.js';
-import { pathText } from './problem.js';
+import { inOrder, pathText } from './problem.js';
 import type { Source } from './source.js';
 
 /** The problems of one source, each with its place. */
@@ -60,9 +60,7 @@ export class Problems {
   }
 
   inOrder(): readonly Problem[] {
-    const line = ({ place }: Problem) => place?.line ?? 0;
-    const column = ({ place }: Problem) => place?.column ?? 0;
-    return this.#found.toSorted((a, b) => line(a) - line(b) || column(a) - column(b));
+    return inOrder(this.#found);
   }
 
   #moduleAt([section, index]: Path): string | undefined {

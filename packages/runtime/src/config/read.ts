@@ -30,16 +30,18 @@ export function readConfig(source: ConfigSource): ReadConfig {
   if ('text' in source) return interpret(readYaml(source.text, source.file), baseDir);
   const text = readText(source.file);
   if (typeof text === 'string') return interpret(readYaml(text, source.file), baseDir);
-  return { config: emptyConfig, problems: [text] };
+  return { config: emptyConfig(baseDir), problems: [text] };
 }
 
-const emptyConfig: RuntimeConfig = {
+const DEFAULT_STORAGE = 'module-data';
+
+const emptyConfig = (baseDir: string): RuntimeConfig => ({
   containment: undefined,
   fanOut: 'parallel',
   fanOuts: {},
-  storage: undefined,
+  storage: resolve(baseDir, DEFAULT_STORAGE),
   modules: [],
-};
+});
 
 function readText(file: string): string | Problem {
   try {
@@ -73,7 +75,7 @@ function interpret(source: Source, baseDir: string): ReadConfig {
     containment: bulkhead.containment,
     fanOut: typeof fanOut === 'string' ? fanOut : 'parallel',
     fanOuts: typeof fanOut === 'object' ? fanOut : {},
-    storage: bulkhead.storage === undefined ? undefined : resolve(baseDir, bulkhead.storage),
+    storage: resolve(baseDir, bulkhead.storage ?? DEFAULT_STORAGE),
     modules,
   };
   return { config, problems: problems.inOrder() };

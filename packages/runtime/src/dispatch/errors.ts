@@ -5,6 +5,8 @@ export type RuntimeErrorCode =
   | 'InvalidArgument'
   /** There is no module of that id. */
   | 'UnknownModule'
+  /** The module is there, so what it stored stays. */
+  | 'StillConfigured'
   /** The runtime was closed. */
   | 'Closed'
   /** Hulls cannot be had here. */

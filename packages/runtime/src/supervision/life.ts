@@ -84,16 +84,14 @@ export class Life {
   /** What the module asks for; what it has is in the entry. */
   asked: Readonly<Record<string, readonly string[]>> = {};
   registered: Registered = { callbacks: [], resources: [] };
+  /** What loading, parseConfig and set-up took, without the waiting for other modules in between. */
   startMs = 0;
   readonly #parts: LifeParts;
-  readonly #begunAt = performance.now();
-  #msLeft: number;
 
   constructor(cell: Cell, parts: LifeParts) {
     this.cell = cell;
     this.channel = cell.channel;
     this.#parts = parts;
-    this.#msLeft = parts.entry.setupTimeout;
     const methods = createApiMethods(
       {
         grants: parts.entry.permissions,
@@ -116,7 +114,7 @@ export class Life {
 
   /** Evaluates the module's script and finds its export. @throws StartFailure */
   async load(): Promise<void> {
-    await Promise.race([this.channel.ready, this.channel.ended]);
+    await withTimeout(Promise.race([this.channel.ready, this.channel.ended]), this.#parts.entry.setupTimeout);
     const { exports } = await this.#ask('SetupFailed', RecordType.load, this.#parts.bundle.script, Loaded);
     const { exportName } = this.#parts;
     if (!exports.includes(exportName)) {
@@ -141,7 +139,6 @@ export class Life {
   /** Constructs the module. @throws StartFailure */
   async setUp(): Promise<void> {
     this.registered = await this.#ask('SetupFailed', RecordType.setup, '', SetUp);
-    this.startMs = performance.now() - this.#begunAt;
   }
 
   /** All of it, for a module that was set up before. @throws StartFailure */
@@ -158,12 +155,11 @@ export class Life {
     schema: S,
   ): Promise<v.InferOutput<S>> {
     const startedAt = performance.now();
-    const answer = await withTimeout(this.channel.ask(type, body).answer, this.#msLeft);
-    // parseConfig and set-up have one deadline together; the time between the two is not the module's.
-    this.#msLeft -= performance.now() - startedAt;
-    if (answer === undefined) {
-      throw new StartFailure('SetupTimedOut', `was not set up within ${this.#parts.entry.setupTimeout} ms`);
-    }
+    const { setupTimeout } = this.#parts.entry;
+    // Loading, parseConfig and set-up have one deadline together; the time between them is not the module's.
+    const answer = await withTimeout(this.channel.ask(type, body).answer, setupTimeout - this.startMs);
+    this.startMs += performance.now() - startedAt;
+    if (answer === undefined) throw new StartFailure('SetupTimedOut', `was not set up within ${setupTimeout} ms`);
     if (answer.kind === 'failed' && answer.failure === 'crashed') {
       const { cause } = await this.cell.ended;
       throw new StartFailure('CellLost', `the cell was lost: ${cause}`, { withHull: this.cell.hull.gone });

@@ -59,6 +59,7 @@ export class SupervisedModule implements Askable {
   readonly #failures: Partial<Record<FailureKind, number>> = {};
   #life: Life | undefined;
   #state: ModuleState = 'starting';
+  #cause = '';
   /** What the first life registered. A later one that registers something else is a module that changed under our hands. */
   #registered: Registered = { callbacks: [], resources: [] };
   #asked: Readonly<Record<string, readonly string[]>> = {};
@@ -163,6 +164,7 @@ export class SupervisedModule implements Askable {
   /** Parks a module that could not be set up, where the configuration says that it is not required. */
   park(cause: string): void {
     this.#breaker.park();
+    this.#services.logger.error({ module: this.id }, `${this.id} is parked: ${cause}`);
     this.#setState('parked', cause);
     this.#reviveLater();
   }
@@ -310,6 +312,7 @@ export class SupervisedModule implements Askable {
       id: this.id,
       specifier: this.entry.specifier,
       state: this.state,
+      cause: this.#cause,
       mode: this.mode,
       callbacks: this.#registered.callbacks,
       resources: this.#registered.resources,
@@ -497,12 +500,16 @@ export class SupervisedModule implements Askable {
     for (const call of this.#waiting) call.fail('parked', 'the module failed too often and is not asked at present');
     this.#waiting.clear();
     if (this.#life === undefined) this.#setState('parked', cause);
-    else this.#services.emit('cell', { module: this.id, state: 'parked', cause });
+    else {
+      this.#cause = cause;
+      this.#services.emit('cell', { module: this.id, state: 'parked', cause });
+    }
     this.#reviveLater();
   }
 
   #setState(state: ModuleState, cause: string): void {
     this.#state = state;
+    this.#cause = cause;
     this.#services.emit('cell', { module: this.id, state, cause });
   }
 

@@ -74,7 +74,7 @@ interface Candidate {
 }
 
 async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
-  const resolved = await resolveModule(entry.specifier, entry.baseDir);
+  const resolved = await resolveModule(entry.specifier, entry.baseDir, entry.isolation);
   const result = resolved.ok
     ? await bundleModule({ file: resolved.file, insideEntry, isolation: entry.isolation })
     : resolved;

@@ -123,7 +123,7 @@ export const moduleApiMethods = {
     result: v.array(EventData),
     scope: 'rooms:read',
     of: 'homeserver',
-    doc: 'The current state of a room, or the part of it that the filter names; the module gets a StateMap.',
+    doc: 'The current state of a room, or the part of it that the filter names, as a RoomState.',
   }),
   updateRoomMembership: method({
     args: [MembershipChange],

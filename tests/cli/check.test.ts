@@ -43,7 +43,10 @@ t.test('says of each module what it does and may do', async (t) => {
   t.equal(stderr, '');
   t.equal(code, 0);
   t.equal(
-    stdout.replace(/\d+ ms/, 'N ms').replace(/[\d.]+ MiB of/, 'N MiB of'),
+    stdout
+      .replace(/\d+ ms/, 'N ms')
+      .replace(/[\d.]+ MiB of/, 'N MiB of')
+      .replace(`${fixtures}/`, ''),
     `homeserver.yaml: 2 modules on cli.example
 
 greeter  ./greeter.ts#Greeter
@@ -60,6 +63,7 @@ greeter  ./greeter.ts#Greeter
 
 optional  ./greeter.ts#Optional  [observe, parked]
   permissions none
+  notes       error: optional is parked: Error: not today (greeter.ts:18:11)
 
 1 module set up, 1 parked.
 `,

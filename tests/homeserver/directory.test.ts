@@ -216,6 +216,7 @@ t.test('the user directory shows whom one may know', async (t) => {
     limited: false,
     results: [{ user_id: speaker.userId, display_name: '100% Speaker_' }],
   });
+  t.equal((await searcher.searchUsers('findme', 2)).limited, false, 'these are all');
   const cut = await searcher.searchUsers('findme', 1);
   t.same([cut.limited, cut.results.length], [true, 1]);
   await alice.setState(stage, 'm.room.join_rules', { join_rule: 'invite' });

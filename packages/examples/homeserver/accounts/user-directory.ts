@@ -2,14 +2,14 @@
 
 import type { Modules } from '@bulkhead/runtime';
 import type { UserProfile } from '@bulkhead/sdk/contract';
-import { and, asc, eq, ilike, inArray, isNull, ne, or } from 'drizzle-orm';
+import { and, asc, eq, ilike, inArray, isNull, ne, or, type SQL } from 'drizzle-orm';
 import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { Database } from '../db/database.js';
 import { events, rooms, users } from '../db/schema.js';
 import { readBody } from '../http/body.js';
 import type { Env } from '../http/context.js';
-import type { EventStore } from '../rooms/events.js';
+import { type EventStore, NOBODY, visibleTo } from '../rooms/events.js';
 import type { Server } from '../server.js';
 
 const MAX_PAGES = 3;
@@ -33,36 +33,33 @@ export class UserDirectory {
    */
   async search(requesterId: string, term: string, limit: number) {
     const results: UserProfile[] = [];
-    let limited = true;
-    for (let page = 0; page < MAX_PAGES && results.length < limit; page++) {
-      const found = await this.#page(requesterId, term, limit, page * limit);
+    let more = true;
+    for (let page = 0; page < MAX_PAGES && more && results.length < limit; page++) {
+      // One beyond the page tells whether there is another.
+      const found = await this.#page(requesterId, term, limit + 1, page * limit);
+      const candidates = found.slice(0, limit);
       const outcomes = await Promise.all(
-        found.map((profile) => this.#modules.spamChecker.checkUsernameForSpam(profile, requesterId)),
+        candidates.map((profile) => this.#modules.spamChecker.checkUsernameForSpam(profile, requesterId)),
       );
-      const shown = found.filter((_, index) => outcomes[index]?.allowed);
-      limited = found.length === limit;
-      if (results.length + shown.length > limit) limited = true;
-      results.push(...shown.slice(0, limit - results.length));
-      if (found.length < limit) break;
+      const shown = candidates.filter((_, index) => outcomes[index]?.allowed);
+      const room = limit - results.length;
+      results.push(...shown.slice(0, room));
+      more = found.length > limit || shown.length > room;
     }
-    return { results, limited };
+    return { results, limited: more };
   }
 
   async #page(requesterId: string, term: string, limit: number, offset: number): Promise<readonly UserProfile[]> {
     const pattern = `%${term.replace(/[\\%_]/g, '\\$&')}%`;
-    const sharing = [...(await this.#events.usersSharingRooms(requesterId))];
-    const inPublicRooms = this.#db
-      .select({ userId: events.stateKey })
-      .from(events)
-      .innerJoin(rooms, eq(rooms.roomId, events.roomId))
-      .where(
-        and(
-          eq(rooms.isPublic, true),
-          eq(events.membership, 'join'),
-          isNull(events.supersededAt),
-          isNull(events.onlyFor),
-        ),
-      );
+    const members = (where: SQL | undefined) =>
+      this.#db
+        .select({ userId: events.stateKey })
+        .from(events)
+        .innerJoin(rooms, eq(rooms.roomId, events.roomId))
+        .where(and(eq(events.membership, 'join'), isNull(events.supersededAt), where));
+    const joined = await this.#events.joinedRooms(requesterId);
+    const sharing = members(and(inArray(events.roomId, [...joined]), visibleTo(requesterId)));
+    const inPublicRooms = members(and(eq(rooms.isPublic, true), visibleTo(NOBODY)));
     const matches = or(ilike(users.userId, pattern), ilike(users.displayName, pattern));
     const visible = or(inArray(users.userId, sharing), inArray(users.userId, inPublicRooms));
     return this.#db

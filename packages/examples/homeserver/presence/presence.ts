@@ -102,6 +102,13 @@ export class PresenceTracker {
     return users;
   }
 
+  /** The users whose presence changed after a position; everybody who is not offline when there is none. */
+  subjects(after: number | undefined): readonly string[] {
+    return [...this.#entries]
+      .filter(([, { position, state }]) => (after === undefined ? state.state !== 'offline' : position > after))
+      .map(([userId]) => userId);
+  }
+
   /**
    * What changed after a position, of the users whom the receiver follows, and what modules routed to him.
    * @param known users to tell of whether they changed or not, because the receiver has only begun to follow them
@@ -163,9 +170,7 @@ export class PresenceTracker {
       this.#routed.set(receiver, routed);
     }
     this.#notifier.usersChanged([...receivers]);
-    const memberships = await this.#events.membershipsOf(state.user_id);
-    const joined = memberships.filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId);
-    this.#notifier.presenceChanged(state.user_id, joined);
+    this.#notifier.presenceChanged(state.user_id, await this.#events.joinedRooms(state.user_id));
   }
 
   #retire(): void {

@@ -23,7 +23,7 @@ export function presenceRoutes({ accounts, authenticator, events, presence }: Se
     const account = await accounts.find(subject);
     if (!account) throw notFound('User not found');
     // As others see it: a shadow-banned user shares a room with himself alone.
-    if (subject !== userId && !(await events.usersSharingRooms(subject, userId)).has(userId)) {
+    if (subject !== userId && !(await events.sharingRooms(subject, [userId], userId)).has(userId)) {
       throw forbidden('You may not see the presence of this user');
     }
     return c.json(presenceContent(presence.get(subject)));

@@ -201,16 +201,26 @@ export class EventStore {
     return this.#select(and(eq(events.roomId, roomId), or(ofUser, ofRoom), visibleTo(userId)), 'forwards');
   }
 
-  /** The users who are in a room with `userId`, himself included, as `viewer` sees it. */
-  async usersSharingRooms(userId: string, viewer = userId): Promise<ReadonlySet<string>> {
-    const own = (await this.membershipsOf(userId, viewer)).filter(({ membership }) => membership === 'join');
-    const roomIds = own.map(({ roomId }) => roomId);
-    if (roomIds.length === 0) return new Set([userId]);
+  /** Those of the candidates who are in a room with `userId`, himself included, as `viewer` sees it. */
+  async sharingRooms(userId: string, candidates: readonly string[], viewer = userId): Promise<ReadonlySet<string>> {
+    const roomIds = await this.joinedRooms(userId, viewer);
+    const own = candidates.includes(userId) ? [userId] : [];
+    if (roomIds.length === 0 || candidates.length === 0) return new Set(own);
     const found = await members(
       this.#db,
-      and(inArray(events.roomId, roomIds), isNull(events.supersededAt), visibleTo(viewer)),
+      and(
+        inArray(events.stateKey, [...candidates]),
+        inArray(events.roomId, [...roomIds]),
+        isNull(events.supersededAt),
+        visibleTo(viewer),
+      ),
     );
-    return new Set([userId, ...found.filter(({ membership }) => membership === 'join').map((member) => member.userId)]);
+    return new Set([...own, ...found.filter(({ membership }) => membership === 'join').map((member) => member.userId)]);
+  }
+
+  async joinedRooms(userId: string, viewer = userId): Promise<readonly string[]> {
+    const memberships = await this.membershipsOf(userId, viewer);
+    return memberships.filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId);
   }
 
   async #select(where: SQL | undefined, direction: 'forwards' | 'backwards', limit?: number): Promise<StoredEvent[]> {
@@ -393,7 +403,8 @@ async function lastPosition(db: Database): Promise<number> {
   return found?.position ?? 0;
 }
 
-const visibleTo = (viewer: string) => or(isNull(events.onlyFor), eq(events.onlyFor, viewer));
+/** What is everybody's, and what a shadow-banned viewer made himself. */
+export const visibleTo = (viewer: string) => or(isNull(events.onlyFor), eq(events.onlyFor, viewer));
 
 const holdsAt = (position: number) =>
   and(

@@ -209,7 +209,7 @@ export class Sync {
     arrived: ReadonlySet<string>,
   ): Promise<readonly UserPresenceState[]> {
     if (since && since.presence >= until.presence && arrived.size === 0) return [];
-    const sharing = await this.#events.usersSharingRooms(userId);
+    const sharing = await this.#events.sharingRooms(userId, this.#presence.subjects(since?.presence));
     const follows = (subject: string) =>
       sharing.has(subject) || interest === PRESENCE_ALL_USERS || interest.has(subject);
     return since

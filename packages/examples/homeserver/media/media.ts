@@ -81,8 +81,9 @@ export class MediaStore {
     return entry;
   }
 
+  /** The file is opened when the first byte is asked for: a HEAD request leaves none open. */
   open({ mediaId }: MediaEntry): ReadableStream<Uint8Array> {
-    return Readable.toWeb(createReadStream(join(this.#folder, mediaId))) as ReadableStream<Uint8Array>;
+    return ReadableStream.from(read(join(this.#folder, mediaId)));
   }
 
   async #receive(body: ReadableStream<Uint8Array> | null, path: string): Promise<number> {
@@ -99,4 +100,8 @@ export class MediaStore {
     await pipeline(source, counted, createWriteStream(path));
     return size;
   }
+}
+
+async function* read(path: string): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(path);
 }

@@ -76,8 +76,7 @@ export class PresenceTracker {
     const active = presence === 'online';
     this.#publish({
       ...before,
-      // A status that the user set himself is not taken back by a client that merely goes on syncing.
-      state: active && before.state === 'unavailable' && before.status_msg ? before.state : presence,
+      state: presence,
       currently_active: active,
       last_active_ts: active ? now : before.last_active_ts,
       last_user_sync_ts: now,

@@ -46,8 +46,8 @@ export type Range = readonly [from: number, to: number];
 export const NOBODY = '';
 
 const STATE_PAGE = 500;
-const MAX_KEPT_STATES = 2000;
-const MAX_KEPT_EVENTS = 500;
+const MAX_KEPT_STATES = 1000;
+const MAX_KEPT_EVENTS = 200;
 
 export class EventStore {
   readonly #db: Database;

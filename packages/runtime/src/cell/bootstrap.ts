@@ -93,7 +93,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
     if (deliver === undefined) return;
     if (type === call) marks[Mark.begun] = id;
     try {
-      deliver(type, flags, id, aux, type === RecordType.chunk ? Uint8Array.from(body) : text(body));
+      deliver(type, flags, id, aux, type === RecordType.chunk ? copyOf(body) : text(body));
     } catch (error) {
       sendError(id, error);
     }
@@ -117,6 +117,9 @@ function evaluate(script: string, onUncaught: (error: unknown) => void): Connect
 }
 
 const text = (body: Uint8Array): string => Buffer.prototype.utf8Slice.call(body, 0, body.length);
+
+/** Memory of its own. `Uint8Array.from` would ask the iterator for each byte, 20 ms for a chunk. */
+const copyOf = (body: Uint8Array): Uint8Array => new Uint8Array(body);
 
 const isUint = (value: unknown): value is number => typeof value === 'number' && value >>> 0 === value;
 

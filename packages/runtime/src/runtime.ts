@@ -3,11 +3,11 @@
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
 import { pino } from 'pino';
 import type { StorageBackend } from './api/backend.js';
-import { createStorage, openStorage, type Storage } from './api/storage.js';
+import { createStorage, type ModuleStore, openStorage, type Storage } from './api/storage.js';
 import type { ModuleEntry, Problem, RuntimeConfig } from './config/entry.js';
 import { ConfigurationError, inOrder, problemAt } from './config/problem.js';
 import { type ConfigSource, readConfig } from './config/read.js';
-import { Dispatcher } from './dispatch/dispatcher.js';
+import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
 import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import type { Logger } from './observe/log.js';
@@ -15,8 +15,9 @@ import { Blamer } from './supervision/blame.js';
 import { Fleet } from './supervision/fleet.js';
 import type { Hull, HullExit } from './supervision/hull.js';
 import type { SupervisedModule } from './supervision/module.js';
-import { discard, type Started, type StartServices, startModules } from './supervision/start.js';
-import { answerRequest, createRoutes, findRoute, type Route, reservedPath } from './web/resources.js';
+import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
+import { answerRequest, unavailable } from './web/answer.js';
+import { createRoutes, findRoute, type Route, reservedPath } from './web/routes.js';
 
 export interface RuntimeOptions {
   /** The YAML file. Its `bulkhead`, `modules` and `module_defaults` are read, the rest is yours. */
@@ -32,6 +33,8 @@ export interface RuntimeOptions {
   readonly containment?: 'process' | 'thread';
   /** Paths that modules may not register, besides those of the specification. */
   readonly reservedPaths?: readonly string[];
+  /** How many bytes the body of a web resource's request (default 10 MiB) and response (50 MiB) may have. */
+  readonly webLimits?: { readonly request?: number; readonly response?: number };
 }
 
 /**
@@ -70,9 +73,14 @@ class Runtime {
   #storage: Storage | undefined;
   #config: RuntimeConfig;
   #modules: readonly SupervisedModule[] = [];
+  /** Those whose place was taken, while they answer what they were asked. */
+  readonly #retiring = new Set<SupervisedModule>();
   #registered = new Map<CallbackName, readonly SupervisedModule[]>();
   #routes: readonly Route[] = [];
   #closing: Promise<void> | undefined;
+  #isDraining = false;
+  /** What was said about web resources: each thing once, however often the index is made anew. */
+  readonly #warned = new Set<string>();
   #reloading: Promise<void> = Promise.resolve();
   #moving = false;
 
@@ -87,7 +95,11 @@ class Runtime {
         'modules run in this process: one that exhausts memory can end it, and not every loop can be stopped',
       );
     }
-    this.#fleet = new Fleet({ containment, hullExited: (hull, exit) => this.#hullExited(hull, exit) });
+    this.#fleet = new Fleet({
+      containment,
+      hullExited: (hull, exit) => this.#hullExited(hull, exit),
+      warmUpFailed: (err) => logger.warn({ err }, 'there are no spare cells: a module that is lost starts cold'),
+    });
     this.#dispatcher = new Dispatcher({
       serverName: options.homeserver.serverName,
       registered: (callback) => this.#registered.get(callback) ?? [],
@@ -101,14 +113,15 @@ class Runtime {
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
     else this.#storage = await openStorage(storage ?? config.storage);
-    const started = await this.#startAll(config.modules, problems);
+    const started = await this.#startAll(config.modules, problems, () => false);
     this.#modules = started.modules.map(({ module }) => module);
     this.#adopt(started);
   }
 
   dispatch<K extends CallbackName>(callback: K, args: readonly unknown[]) {
-    if (this.#closing !== undefined)
-      return Promise.reject(new BulkheadError('Closed', 'the module runtime was closed'));
+    // What a call that is being drained has caused belongs to it.
+    const isTaken = this.#closing === undefined || (this.#isDraining && chain.getStore() !== undefined);
+    if (!isTaken) return Promise.reject(closed());
     try {
       return this.#dispatcher.dispatch(callback, args);
     } catch (error) {
@@ -122,7 +135,8 @@ class Runtime {
 
   async fetch(request: Request): Promise<Response | undefined> {
     const route = findRoute(this.#routes, new URL(request.url));
-    return route === undefined ? undefined : answerRequest(route, request);
+    if (route === undefined) return undefined;
+    return this.#closing === undefined ? answerRequest(route, request, this.#options.webLimits) : unavailable();
   }
 
   status() {
@@ -130,6 +144,7 @@ class Runtime {
   }
 
   async restart(id: string): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
     const module = this.#modules.find((candidate) => candidate.id === id);
     if (module === undefined) throw new BulkheadError('UnknownModule', `there is no module "${id}"`);
     await module.renew();
@@ -164,40 +179,61 @@ class Runtime {
 
   async #close(drainMs: number): Promise<void> {
     clearInterval(this.#watch);
+    this.#isDraining = drainMs > 0;
     let timer: NodeJS.Timeout | undefined;
-    const drained = new Promise((done) => {
+    const overdue = new Promise((done) => {
       timer = setTimeout(done, drainMs);
     });
-    await Promise.race([this.#dispatcher.settled(), drained]);
+    const modules = [...this.#modules, ...this.#retiring];
+    const drained = Promise.all([this.#dispatcher.settled(), ...modules.map((module) => module.idle())]);
+    await Promise.race([drained, overdue]);
     clearTimeout(timer);
-    for (const module of this.#modules) module.stop();
+    this.#isDraining = false;
+    for (const module of modules) module.stop();
     await this.#fleet.close();
     await this.#storage?.close();
   }
 
   async #reload(config?: string | object): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
     const source = configSource(config === undefined ? this.#options : sourceOf(config));
     const { config: next, problems } = readConfig(source);
-    const kept = this.#modules.filter((module) => next.modules.some((entry) => sameEntry(entry, module.entry)));
-    const entries = next.modules.filter((entry) => !kept.some(({ id }) => id === entry.id));
-    const started = await this.#startAll(entries, problems);
-    const fresh = new Map(started.modules.map((each) => [each.module.id, each.module]));
+    const kept = new Map<string, SupervisedModule>();
+    const started = await this.#startAll(next.modules, problems, ({ entry, bundle, exportName }) => {
+      const module = this.#modules.find(({ id }) => id === entry.id);
+      if (module?.code !== `${bundle.hash}#${exportName}` || !sameEntry(module.entry, entry)) return false;
+      kept.set(entry.id, module);
+      return true;
+    });
+    if (next.storage !== this.#config.storage || next.containment !== this.#config.containment)
+      this.#logger.warn({}, 'a change of bulkhead.storage or bulkhead.containment takes effect with the next start');
+    const fresh = new Map(started.modules.map(({ module }) => [module.id, module]));
     const before = this.#modules;
-    this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.find((module) => module.id === id) ?? []);
+    this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.get(id) ?? []);
     this.#config = next;
     this.#adopt(started);
     const settled = this.#dispatcher.settled();
-    for (const module of before) if (!this.#modules.includes(module)) void module.retire(settled);
+    for (const module of before) if (!this.#modules.includes(module)) void this.#retire(module, settled);
   }
 
-  async #startAll(entries: readonly ModuleEntry[], known: readonly Problem[]): Promise<Started> {
-    const started = await startModules(entries, this.#services());
+  async #retire(module: SupervisedModule, settled: Promise<void>): Promise<void> {
+    this.#retiring.add(module);
+    await module.retire(settled);
+    this.#retiring.delete(module);
+  }
+
+  async #startAll(
+    entries: readonly ModuleEntry[],
+    known: readonly Problem[],
+    isKept: (candidate: Candidate) => boolean,
+  ): Promise<Started> {
+    const started = await startModules(entries, this.#services(), isKept);
     const problems = [...known, ...started.problems, ...this.#pathProblems(started)];
-    if (problems.length > 0) {
-      discard(started);
-      throw new ConfigurationError(inOrder(problems));
-    }
-    return started;
+    if (problems.length === 0 && this.#closing === undefined) return started;
+    discard(started);
+    // The stores are the ones of the modules that run: what the discarded entries said of them is void.
+    for (const { entry } of this.#modules) this.#storeOf(entry);
+    throw this.#closing === undefined ? new ConfigurationError(inOrder(problems)) : closed();
   }
 
   #pathProblems({ modules }: Started) {
@@ -219,23 +255,30 @@ class Runtime {
       if (life === undefined) module.park(cause);
       else module.adopt(life);
     }
-    this.#index((module, message) => this.#logger.warn({ module }, message));
+    this.#index();
     this.#fleet.needs = this.#modules.filter((module) => !module.hasOwnHull).map(({ cellOptions }) => cellOptions);
   }
 
   /** Which module registered what; made anew whenever that may have changed, so that a call only looks it up. */
-  #index(warn: (module: string, message: string) => void = () => {}): void {
+  #index(): void {
     this.#registered = new Map(
       callbackNames.map((name) => [
         name,
         this.#modules.filter(({ registered }) => registered.callbacks.includes(name)),
       ]),
     );
-    this.#routes = createRoutes(this.#modules, warn);
+    this.#routes = createRoutes(this.#modules, this.#options.reservedPaths ?? [], (module, message) => {
+      const line = `${module}: ${message}`;
+      if (!this.#warned.has(line)) this.#logger.warn({ module }, message);
+      this.#warned.add(line);
+    });
+  }
+
+  #storeOf({ id, limits }: ModuleEntry): ModuleStore {
+    return (this.#storage as Storage).of(id, { quotaBytes: limits.storage });
   }
 
   #services(): StartServices {
-    const storage = this.#storage as Storage;
     return {
       fleet: this.#fleet,
       logger: this.#logger,
@@ -251,7 +294,7 @@ class Runtime {
         this.#blamer.name(hull, module);
         hull.crash();
       },
-      storeOf: ({ id, limits }) => storage.of(id, { quotaBytes: limits.storage }),
+      storeOf: (entry) => this.#storeOf(entry),
     };
   }
 
@@ -307,6 +350,8 @@ class Runtime {
   }
 }
 
+const closed = (): BulkheadError => new BulkheadError('Closed', 'the module runtime was closed');
+
 /** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
 const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
 
@@ -319,8 +364,10 @@ function configSource({ config, configFile }: Pick<RuntimeOptions, 'config' | 'c
 const sourceOf = (config: string | object): Pick<RuntimeOptions, 'config' | 'configFile'> =>
   typeof config === 'string' ? { configFile: config } : { config };
 
+/** Wherever in the file they stand. */
 function sameEntry(a: ModuleEntry, b: ModuleEntry): boolean {
-  return JSON.stringify({ ...a, locate: 0 }) === JSON.stringify({ ...b, locate: 0 });
+  const said = (entry: ModuleEntry): string => JSON.stringify({ ...entry, locate: undefined, path: undefined });
+  return said(a) === said(b);
 }
 
 /** One typed method per row of the table, made from the table. */

@@ -146,7 +146,8 @@ function stateOf(context: ApiContext, id: unknown) {
 }
 
 const statePages = new WeakMap<Call, AsyncIterator<unknown> | Iterator<unknown>>();
-const openedFiles = new WeakSet<Call>();
+/** The attempt in which a call's file was opened. */
+const openedFiles = new WeakMap<Call, number>();
 const fetches = new WeakMap<Channel, Map<number, AbortController>>();
 
 const FetchRequest = v.strictObject({
@@ -216,8 +217,8 @@ const table: Readonly<Record<string, Method>> = {
       const call = pendingCall(context, id);
       const arg = call.request.live.get(index as number);
       if (arg === undefined || !('file' in arg)) throw new ApiError('InvalidArgument', 'this argument is no file');
-      if (openedFiles.has(call)) throw new ApiError('Gone', 'a file can be read once in a call');
-      openedFiles.add(call);
+      if (openedFiles.get(call) === call.attempt) throw new ApiError('Gone', 'a file can be read once in a call');
+      openedFiles.set(call, call.attempt);
       const opened = await arg.file.open();
       return context.channel.streams.send(opened instanceof ReadableStream ? opened : ReadableStream.from(opened));
     },

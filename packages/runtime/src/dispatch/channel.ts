@@ -164,8 +164,10 @@ export class Channel {
     return {
       id,
       answer,
+      // An answer may go on after its head: what is over for the cell it ignores.
       cancel: () => {
-        if (this.#asked.delete(id)) this.#send(RecordType.cancel, 1, id, 0);
+        this.#asked.delete(id);
+        this.#send(RecordType.cancel, 1, id, 0);
       },
     };
   }

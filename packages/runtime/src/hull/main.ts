@@ -3,10 +3,8 @@
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { CONTROL_FD, type HullCommand, type HullReport, lineReader } from './control.js';
-import { BUSY, CellPool, type PooledCell } from './pool.js';
-
-/** How often the watchdog looks; a cell that was busy for two looks in a row is told to the host. */
-const LOOK_MS = 20;
+import { CellPool, type PooledCell } from './pool.js';
+import { watchCells } from './watchdog.js';
 
 const [bootstrapFolder, ...cellFlags] = process.argv.slice(2) as [string, ...string[]];
 const pool = new CellPool({ bootstrap: join(bootstrapFolder, 'cell.cjs'), execArgv: cellFlags });
@@ -23,7 +21,7 @@ control.on('data', lineReader(1 << 20, (line) => obey(JSON.parse(line) as HullCo
 // The terminal's Ctrl-C reaches the whole process group; whether to stop is the host's decision.
 process.on('SIGINT', () => {});
 
-setInterval(look, LOOK_MS);
+watchCells(cells, (busy) => report({ report: 'busy', cells: busy.map(({ key, begun }) => ({ slot: key, begun })) }));
 report({ report: 'up' });
 
 function obey(command: HullCommand): void {
@@ -38,25 +36,4 @@ function obey(command: HullCommand): void {
     cells.delete(slot);
     report({ report: 'ended', slot, begun, cause: cause.slice(0, 1000) });
   });
-}
-
-const busyBefore = new Set<number>();
-let reported = '';
-
-function look(): void {
-  const busy: { slot: number; begun: number }[] = [];
-  for (const [slot, cell] of cells) {
-    if (cell.load() < BUSY) {
-      busyBefore.delete(slot);
-    } else if (busyBefore.has(slot)) {
-      busy.push({ slot, begun: cell.begun() });
-    } else {
-      busyBefore.add(slot);
-    }
-  }
-  // Written now rather than on demand: when V8 aborts the process, what was said before is all that the host can learn.
-  const text = JSON.stringify(busy);
-  if (text === reported) return;
-  reported = text;
-  report({ report: 'busy', cells: busy });
 }

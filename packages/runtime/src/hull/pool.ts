@@ -25,9 +25,6 @@ export interface PooledCell {
   begun(): number;
 }
 
-/** From this share of the time on a thread counts as busy without a pause. */
-export const BUSY = 0.9;
-
 const MEBIBYTE = 1 << 20;
 /** More than any hull has slots for. */
 const MOST_THREADS = 4096;
@@ -52,7 +49,8 @@ export class CellPool {
     const task: CellTask = { carrier, marks };
     const life = pool.run(task, { signal: abort.signal, transferList });
     const thread = pool.threads.find((candidate) => !known.has(candidate));
-    const begun = (): number => Atomics.load(view, Mark.begun);
+    // Ids have 32 bits; the mark is signed.
+    const begun = (): number => Atomics.load(view, Mark.begun) >>> 0;
     return {
       ended: life.then(
         () => ({ begun: begun(), cause: 'ended' }),

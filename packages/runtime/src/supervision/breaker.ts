@@ -39,8 +39,11 @@ export class Breaker {
     return true;
   }
 
-  succeeded(): void {
-    if (this.#state.state === 'probing') this.reset();
+  /** @returns whether this was the probe: the module is asked again */
+  succeeded(): boolean {
+    if (this.#state.state !== 'probing') return false;
+    this.reset();
+    return true;
   }
 
   /** The probe ended without telling anything about the module: the next call is one. */

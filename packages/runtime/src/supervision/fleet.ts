@@ -1,11 +1,14 @@
 // The hulls of a runtime and the spare cells in them. It hands out warm cells, and sees to it that there are others: a hull
 // that ends is replaced by one that waits, with as many warm cells as there are modules to put back.
 
+import { BulkheadError } from '../dispatch/errors.js';
 import { type Cell, type CellOptions, type Hull, type HullExit, spawnHull, ThreadHull } from './hull.js';
 
 export interface FleetOptions {
   readonly containment: 'process' | 'thread';
   readonly hullExited: (hull: Hull, exit: HullExit) => void;
+  /** Nothing could be kept warm: what comes next starts cold, or not at all. */
+  readonly warmUpFailed: (error: unknown) => void;
 }
 
 /** Socket pairs of the hull that most modules share; a pair is used up by each life. */
@@ -14,7 +17,7 @@ const SHARED_SLOTS = 192;
 const OWN_SLOTS = 8;
 /** More warm cells than this are not kept in the hull that waits, whatever the number of modules. */
 const MOST_SPARES = 32;
-/** When the modules have had time to start: warming cells takes a core for a fifth of a second each. */
+/** When no module has been started for so long: warming cells takes a core for a fifth of a second each. */
 const WARM_UP_AFTER_MS = 250;
 
 export class Fleet {
@@ -22,11 +25,14 @@ export class Fleet {
   /** The hull that modules share, and the one that will be when it ends. */
   #shared: Hull | undefined;
   #waiting: Hull | undefined;
+  /** A small one with a warm cell, for the next who has to live alone. */
+  #refuge: Hull | undefined;
   /** Warm cells, and those being warmed, by hull. */
   readonly #spares = new Map<Hull, Cell[]>();
   readonly #hulls = new Set<Hull>();
   #needs: CellOptions[] = [];
   #warmUp: NodeJS.Timeout | undefined;
+  #isWarming = false;
   #closed = false;
 
   constructor(options: FleetOptions) {
@@ -39,16 +45,14 @@ export class Fleet {
     this.#scheduleWarmUp();
   }
 
-  /** A cell in the shared hull, or in one of its own. Warm if there is a spare of that kind. */
+  /** A cell in the shared hull, or in one of its own. Warm if there is a spare of that kind. @throws BulkheadError */
   take(options: CellOptions, own: boolean): Cell {
-    if (own && this.#options.containment === 'process') return this.#spawn(OWN_SLOTS).open(options);
-    const hull = this.#sharedHull();
-    const spares = this.#spares.get(hull) ?? [];
-    const index = spares.findIndex(
-      (cell) => cell.memory === options.memory && cell.isolation === options.isolation && !cell.channel.closed,
-    );
+    if (this.#closed) throw new BulkheadError('Closed', 'the module runtime was closed');
     this.#scheduleWarmUp();
-    return index >= 0 ? (spares.splice(index, 1)[0] as Cell) : hull.open(options);
+    if (!own || this.#options.containment === 'thread') return this.#open(this.#sharedHull(), options);
+    const hull = this.#refuge ?? this.#spawn(OWN_SLOTS);
+    this.#refuge = undefined;
+    return this.#open(hull, options);
   }
 
   /** Whether the shared hull will soon have no pair left for another life; the next one takes over then. */
@@ -56,21 +60,39 @@ export class Fleet {
     return this.#shared !== undefined && this.#shared.room < this.#needs.length + 8;
   }
 
+  /** Whether it is the one that modules share now. */
+  isShared(hull: Hull): boolean {
+    return hull === this.#shared;
+  }
+
   /** Makes the waiting hull the shared one. Whoever still lives in the old one is to be moved by the caller. */
   changeHull(): void {
     this.#shared = undefined;
     this.#sharedHull();
+    this.#scheduleWarmUp();
   }
 
-  /** A hull in which nobody lives any more, and which is neither shared nor waiting, is let go. */
+  /** A hull in which nobody lives any more, and which is neither shared nor waiting, is let go with its spares. */
   release(hull: Hull): void {
-    if (hull !== this.#shared && hull !== this.#waiting && hull.cells.size === 0) void hull.close();
+    if (this.#isKept(hull)) return;
+    const spares = this.#spares.get(hull) ?? [];
+    if ([...hull.cells].every((cell) => spares.includes(cell))) void hull.close();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#warmUp);
     await Promise.all([...this.#hulls].map((hull) => hull.close()));
+  }
+
+  #open(hull: Hull, options: CellOptions): Cell {
+    const spares = this.#spares.get(hull) ?? [];
+    const index = spares.findIndex((cell) => sameKind(cell, options) && !cell.channel.closed);
+    return index >= 0 ? (spares.splice(index, 1)[0] as Cell) : hull.open(options);
+  }
+
+  #isKept(hull: Hull): boolean {
+    return hull === this.#shared || hull === this.#waiting || hull === this.#refuge;
   }
 
   #sharedHull(): Hull {
@@ -89,6 +111,7 @@ export class Fleet {
       this.#spares.delete(hull);
       if (hull === this.#waiting) this.#waiting = undefined;
       if (hull === this.#shared) this.#shared = undefined;
+      if (hull === this.#refuge) this.#refuge = undefined;
       if (this.#closed) return;
       this.#options.hullExited(hull, exit);
       this.#scheduleWarmUp();
@@ -97,13 +120,23 @@ export class Fleet {
   }
 
   #scheduleWarmUp(): void {
-    if (this.#closed || this.#warmUp !== undefined || this.#needs.length === 0) return;
-    this.#warmUp = setTimeout(() => {
-      void this.#warm().finally(() => {
-        this.#warmUp = undefined;
-      });
-    }, WARM_UP_AFTER_MS);
-    this.#warmUp.unref();
+    if (this.#closed || this.#needs.length === 0) return;
+    clearTimeout(this.#warmUp);
+    this.#warmUp = setTimeout(() => void this.#warmAll(), WARM_UP_AFTER_MS).unref();
+  }
+
+  async #warmAll(): Promise<void> {
+    if (this.#isWarming) {
+      this.#scheduleWarmUp();
+      return;
+    }
+    this.#isWarming = true;
+    try {
+      await this.#warm();
+    } catch (error) {
+      this.#options.warmUpFailed(error);
+    }
+    this.#isWarming = false;
   }
 
   /** One cell after another: nobody waits for these, so they shall not crowd out those who work. */
@@ -112,17 +145,21 @@ export class Fleet {
     for (const need of distinct(this.#needs)) await this.#addSpares(shared, need, 1);
     if (this.#options.containment === 'thread' || this.#closed) return;
     this.#waiting ??= this.#spawn(SHARED_SLOTS);
+    const waiting = this.#waiting;
     for (const need of distinct(this.#needs)) {
       const number = this.#needs.filter((other) => sameKind(need, other)).length;
-      await this.#addSpares(this.#waiting, need, Math.min(number, MOST_SPARES));
+      await this.#addSpares(waiting, need, waiting === this.#shared ? 1 : Math.min(number, MOST_SPARES));
     }
+    if (this.#closed) return;
+    this.#refuge ??= this.#spawn(OWN_SLOTS);
+    await this.#addSpares(this.#refuge, mostCommon(this.#needs), 1);
   }
 
   async #addSpares(hull: Hull, need: CellOptions, number: number): Promise<void> {
     const spares = this.#spares.get(hull) ?? [];
     this.#spares.set(hull, spares);
-    for (let have = spares.filter((cell) => sameKind(cell, need)).length; have < number; have++) {
-      if (this.#closed || hull.room === 0 || !this.#hulls.has(hull)) return;
+    while (spares.filter((cell) => sameKind(cell, need)).length < number) {
+      if (this.#closed || hull.room === 0 || !this.#isKept(hull)) return;
       const cell = hull.open(need);
       spares.push(cell);
       void cell.channel.ended.then(() => {
@@ -138,3 +175,8 @@ const sameKind = (a: CellOptions, b: CellOptions): boolean => a.memory === b.mem
 
 const distinct = (needs: readonly CellOptions[]): readonly CellOptions[] =>
   needs.filter((need, index) => needs.findIndex((other) => sameKind(need, other)) === index);
+
+function mostCommon(needs: readonly CellOptions[]): CellOptions {
+  const count = (need: CellOptions): number => needs.filter((other) => sameKind(need, other)).length;
+  return needs.reduce((best, need) => (count(need) > count(best) ? need : best));
+}

@@ -12,8 +12,10 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import * as v from 'valibot';
 import { Channel } from '../dispatch/channel.js';
+import { BulkheadError } from '../dispatch/errors.js';
 import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
-import { BUSY, type CellEnd, CellPool } from '../hull/pool.js';
+import { type CellEnd, CellPool, type PooledCell } from '../hull/pool.js';
+import { watchCells } from '../hull/watchdog.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
 
 export interface CellOptions {
@@ -30,7 +32,7 @@ export interface Cell extends CellOptions {
   readonly ended: Promise<CellEnd>;
   /** Whether its thread was busy without a pause when the watchdog looked last. */
   isBusy(): boolean;
-  /** The id of the call that it had begun last, as far as the watchdog has told; infinite when it has not. */
+  /** The id of the call that it had begun last; infinite when its thread is free, and has begun whatever it was sent. */
   lastBegun(): number;
   kill(): void;
 }
@@ -69,17 +71,17 @@ const piscina = dirname(createRequire(import.meta.url).resolve('piscina'));
 const HULL_NICENESS = 5;
 /** The kernel's first choice when memory runs out. */
 const HULL_OOM_SCORE = '800';
-/** How long the report of a cell's end may come after its socket's. */
-const REPORT_MS = 100;
-const NEVER_BEGUN: CellEnd = { begun: Number.POSITIVE_INFINITY, cause: 'lost' };
+/** How long after its socket's end a cell's own may be told; a hull that is short of a core takes its time. */
+const REPORT_MS = 2_000;
+/** Of a cell of which nothing was told. */
+const LOST: CellEnd = { begun: Number.POSITIVE_INFINITY, cause: 'lost' };
 
 interface ProcessCell extends Cell {
   readonly slot: number;
   readonly report: (end: CellEnd) => void;
-  begun: number;
 }
 
-/** Spawns a hull process with a socket pair for each slot. */
+/** Spawns a hull process with a socket pair for each slot. @throws BulkheadError `HullUnavailable` */
 export function spawnHull(slots: number): Hull {
   const child = spawn(
     process.execPath,
@@ -96,6 +98,14 @@ export function spawnHull(slots: number): Hull {
     // Its own process group, so that the terminal's Ctrl-C is the host's alone to answer.
     { stdio: ['ignore', 'ignore', 'pipe', ...Array<'pipe'>(slots + 1).fill('pipe')], env: {}, detached: true },
   );
+  // Without its pipes, Node leaves the rest of the object out as well.
+  if (child.stdio === undefined) {
+    child.once('error', () => {});
+    throw new BulkheadError(
+      'HullUnavailable',
+      `a process for the modules could not be started: each needs ${slots + 1} file descriptors (see ulimit -n)`,
+    );
+  }
   return new ProcessHull(child, slots);
 }
 
@@ -107,7 +117,8 @@ class ProcessHull implements Hull {
   readonly #free: number[];
   readonly #bySlot = new Map<number, ProcessCell>();
   readonly #cells = new Set<Cell>();
-  #busy = new Set<number>();
+  /** Slots whose threads are busy, with the call that each had begun last. */
+  #busy = new Map<number, number>();
   #stderr = '';
 
   constructor(child: ChildProcess, slots: number) {
@@ -116,7 +127,7 @@ class ProcessHull implements Hull {
     this.#free = Array.from({ length: slots }, (_, slot) => slots - 1 - slot);
     this.exited = new Promise((resolve) => {
       const exit = (cause: string): void => {
-        const busy = new Set<Cell>([...this.#busy].flatMap((slot) => this.#bySlot.get(slot) ?? []));
+        const busy = new Set<Cell>([...this.#busy.keys()].flatMap((slot) => this.#bySlot.get(slot) ?? []));
         this.gone = true;
         resolve({ cause, busy });
       };
@@ -170,10 +181,9 @@ class ProcessHull implements Hull {
       channel,
       hull: this,
       report,
-      begun: Number.POSITIVE_INFINITY,
-      ended: channel.ended.then(() => Promise.race([reported, this.exited.then(() => lastKnown(cell)), late()])),
+      ended: channel.ended.then(() => orLost(Promise.race([reported, this.exited.then(() => lastKnown(cell))]))),
       isBusy: () => this.#busy.has(slot),
-      lastBegun: () => cell.begun,
+      lastBegun: () => this.#busy.get(slot) ?? Number.POSITIVE_INFINITY,
       kill: () => this.#command({ command: 'kill', slot }),
     };
     this.#bySlot.set(slot, cell);
@@ -203,11 +213,7 @@ class ProcessHull implements Hull {
     if (report.report === 'ended') {
       this.#bySlot.get(report.slot)?.report(report);
     } else if (report.report === 'busy') {
-      this.#busy = new Set(report.cells.map(({ slot }) => slot));
-      for (const { slot, begun } of report.cells) {
-        const cell = this.#bySlot.get(slot);
-        if (cell !== undefined) cell.begun = begun;
-      }
+      this.#busy = new Map(report.cells.map(({ slot, begun }) => [slot, begun]));
     }
   }
 
@@ -232,11 +238,16 @@ class ProcessHull implements Hull {
 }
 
 /** What the watchdog said last of a cell that was lost with its hull. */
-const lastKnown = (cell: ProcessCell): CellEnd => ({ begun: cell.begun, cause: 'the hull ended' });
+const lastKnown = (cell: ProcessCell): CellEnd => ({ begun: cell.lastBegun(), cause: 'the hull ended' });
 
-const late = (): Promise<CellEnd> =>
+const orLost = (end: Promise<CellEnd>): Promise<CellEnd> =>
   new Promise((resolve) => {
-    setTimeout(resolve, REPORT_MS, NEVER_BEGUN).unref();
+    // If this process was held up, what it waits for may have come in and is read before the immediate.
+    const timer = setTimeout(() => setImmediate(resolve, LOST), REPORT_MS);
+    void end.then((known) => {
+      clearTimeout(timer);
+      resolve(known);
+    });
   });
 
 /** The host's own process as a hull: without the wall that a process is, and with no way to end it. */
@@ -250,10 +261,14 @@ export class ThreadHull implements Hull {
     bootstrap: join(bundles, 'cell.cjs'),
     execArgv: [...cellFlags, `--allow-fs-read=${piscina}`],
   });
-  readonly #cells = new Set<Cell>();
+  readonly #cells = new Map<Cell, PooledCell>();
+  #busy: ReadonlySet<Cell> = new Set();
+  readonly #stopWatching = watchCells(this.#cells, (busy) => {
+    this.#busy = new Set(busy.map(({ key }) => key));
+  });
 
   get cells(): ReadonlySet<Cell> {
-    return this.#cells;
+    return new Set(this.#cells.keys());
   }
 
   open({ memory, isolation }: CellOptions): Cell {
@@ -270,11 +285,11 @@ export class ThreadHull implements Hull {
         this.#cells.delete(cell);
         return end;
       }),
-      isBusy: () => pooled.load() > BUSY,
+      isBusy: () => this.#busy.has(cell),
       lastBegun: () => pooled.begun(),
       kill: () => pooled.kill(),
     };
-    this.#cells.add(cell);
+    this.#cells.set(cell, pooled);
     return cell;
   }
 
@@ -282,7 +297,9 @@ export class ThreadHull implements Hull {
   crash(): void {}
 
   async close(): Promise<void> {
-    for (const cell of this.#cells) cell.kill();
-    await Promise.all([...this.#cells].map(({ ended }) => ended));
+    this.#stopWatching();
+    const cells = [...this.#cells.keys()];
+    for (const cell of cells) cell.kill();
+    await Promise.all(cells.map(({ ended }) => ended));
   }
 }

@@ -26,7 +26,7 @@ export interface LifeParts {
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: unknown) => void;
   /** Something on the host's side failed while it served the module. */
   readonly hostFailed: (method: string, error: unknown) => void;
-  readonly violated: (message: string) => void;
+  readonly violated: (life: Life, message: string) => void;
 }
 
 export interface Registered {
@@ -108,7 +108,7 @@ export class Life {
     cell.channel.attach({
       api: (message) => api.receive(message),
       log: parts.log,
-      violation: parts.violated,
+      violation: (message) => parts.violated(this, message),
     });
   }
 

@@ -13,6 +13,7 @@ import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
 import { Life, type LifeParts, type Registered, resultLimitOf, StartFailure } from './life.js';
+import { Vigil } from './vigil.js';
 
 export interface ModuleServices {
   readonly fleet: Fleet;
@@ -27,9 +28,6 @@ export interface ModuleServices {
 /** What a module had to do with the end of the hull that it lived in. */
 export type HullRole = 'innocent' | 'suspect' | 'culprit';
 
-/** A cell that was asked for a sign of life and gives none for so long is blocked. */
-const PING_MS = 100;
-const STARVED_MS = 400;
 /** A thread that was told to end and has not for so long takes its hull with it. */
 const KILL_MS = 300;
 /** A life that was shorter than this makes the next one wait. */
@@ -39,11 +37,17 @@ const LONGEST_DELAY_MS = 5_000;
 const QUARANTINE_MS = 60_000;
 
 /** Without callbacks there is no timeout to go by. */
-const LEAST_BLOCKED_MS = 5_000;
+const USUAL_TIMEOUT_MS = 5_000;
+/** No timeout is so short that a module may not keep its thread for this long. */
+const LEAST_BLOCKED_MS = 100;
 /** How often a life that was replaced is looked at, to end it when it is idle. */
 const LOOK_MS = 20;
+/** For how long a life that was replaced may go on answering web requests. */
+const LET_GO_MS = 5_000;
 
-const NOT_THE_MODULES_FAULT: ReadonlySet<FailureKind> = new Set(['api_timeout', 'queue_timeout', 'parked', 'stopped']);
+/** Failures of a call that are none of the module; that its cell was lost is counted once, whatever it was being asked. */
+const PARKED = 'the module failed too often and is not asked at present';
+const NOT_COUNTED: ReadonlySet<FailureKind> = new Set(['api_timeout', 'queue_timeout', 'parked', 'stopped', 'crashed']);
 
 export class SupervisedModule implements Askable {
   readonly entry: ModuleEntry;
@@ -68,15 +72,21 @@ export class SupervisedModule implements Askable {
   #calls = 0;
   #restarts = 0;
   #delay = 0;
+  /** When the present life, or the attempt at one, was begun. */
   #begunAt = 0;
+  #wasSetUp = false;
   #revival: NodeJS.Timeout | undefined;
-  /** Lives that were asked for a sign of life, with the call because of which. */
-  readonly #suspects = new Map<Life, Call>();
-  #pinging: { readonly life: Life; readonly since: number } | undefined;
+  readonly #vigil = new Vigil({
+    longestMs: () => this.#longestTimeout(),
+    blocked: (life, cause, counted) => this.#kill(life, cause, counted),
+    measured: ({ heap, external }) => {
+      this.#memory = heap + external;
+    },
+  });
 
   constructor(parts: Omit<LifeParts, 'violated'>, services: ModuleServices) {
     this.entry = parts.entry;
-    this.#parts = { ...parts, violated: (message) => this.#violated(message) };
+    this.#parts = { ...parts, violated: (life, message) => this.#violated(life, message) };
     this.#services = services;
     this.#breaker = new Breaker(parts.entry.breaker);
   }
@@ -90,7 +100,12 @@ export class SupervisedModule implements Askable {
   }
 
   get state(): ModuleState {
-    return this.#breaker.state.state === 'closed' || this.#state !== 'running' ? this.#state : 'parked';
+    return this.#breaker.state.state === 'closed' || this.#state === 'stopped' ? this.#state : 'parked';
+  }
+
+  /** What its lives run: the hash of the script, and the export. */
+  get code(): string {
+    return `${this.#parts.bundle.hash}#${this.#parts.exportName}`;
   }
 
   get registered(): Registered {
@@ -151,6 +166,9 @@ export class SupervisedModule implements Askable {
   adopt(life: Life): void {
     const previous = this.#life;
     this.#life = life;
+    // Parked for want of a set-up: that is made good.
+    if (!this.#wasSetUp) this.#breaker.reset();
+    this.#wasSetUp = true;
     this.#registered = life.registered;
     this.#asked = life.asked;
     this.#startMs = life.startMs;
@@ -161,12 +179,20 @@ export class SupervisedModule implements Askable {
     this.#sendWaiting();
   }
 
+  /** Ends a life that was never adopted. */
+  abandon(life: Life): void {
+    this.#end(life);
+  }
+
   /** Parks a module that could not be set up, where the configuration says that it is not required. */
   park(cause: string): void {
     this.#breaker.park();
-    this.#services.logger.error({ module: this.id }, `${this.id} is parked: ${cause}`);
-    this.#setState('parked', cause);
-    this.#reviveLater();
+    this.#parked(cause);
+  }
+
+  /** A web request took too long. */
+  doubt(life: Life): void {
+    void this.#vigil.doubt(life, 'a web request', false);
   }
 
   ask(call: Call): void {
@@ -174,7 +200,7 @@ export class SupervisedModule implements Askable {
     if (this.#state === 'stopped') {
       call.fail('stopped', 'the module was stopped');
     } else if (!this.#breaker.admits()) {
-      call.fail('parked', 'the module failed too often and is not asked at present');
+      call.fail('parked', PARKED);
     } else {
       this.#deadlines.watch(call);
       this.#waiting.add(call);
@@ -200,10 +226,9 @@ export class SupervisedModule implements Askable {
     this.#services.emit('call', { module: this.id, callback, result, durationMs });
     this.#sendWaiting();
     if (result === 'allow' || result === 'reject') {
-      this.#breaker.succeeded();
+      if (this.#breaker.succeeded()) this.#setState('running', `answered ${callback}`);
       return;
     }
-    if (NOT_THE_MODULES_FAULT.has(result)) this.#breaker.inconclusive();
     this.#failures[result] = (this.#failures[result] ?? 0) + 1;
     const fields = {
       module: this.id,
@@ -217,8 +242,8 @@ export class SupervisedModule implements Askable {
       return;
     }
     this.#services.logger.warn(fields, `${this.id} failed in ${callback}: ${message}`);
-    if (NOT_THE_MODULES_FAULT.has(result)) return;
-    if (this.#breaker.failed()) this.#parked(`failed too often, last in ${callback}: ${message}`);
+    if (NOT_COUNTED.has(result)) this.#breaker.inconclusive();
+    else this.#failed(`in ${callback}: ${message}`);
   }
 
   warn(callback: CallbackName, message: string): void {
@@ -235,64 +260,60 @@ export class SupervisedModule implements Askable {
 
   /** Whether it lives alone although it need not any more. */
   get isMisplaced(): boolean {
-    return this.quarantinedUntil > 0 && !this.hasOwnHull && this.#life !== undefined;
+    return this.#life !== undefined && !this.hasOwnHull && !this.#services.fleet.isShared(this.#life.cell.hull);
   }
 
-  /** To the hull that it belongs in now, without losing a call. @throws StartFailure */
+  /** To the hull that it belongs in now, without losing a call. @throws StartFailure; then it stays for a while */
   async move(): Promise<void> {
     this.quarantinedUntil = 0;
-    await this.#replaceLife();
+    try {
+      await this.#replaceLife();
+    } catch (error) {
+      this.quarantine();
+      throw error;
+    }
   }
 
-  /** The hull is gone, and with it the life. */
+  /** The hull is gone, and with it whatever lives were there. */
   hullEnded(hull: Hull, role: HullRole, cause: string): void {
-    for (const life of this.#lives()) {
-      if (life.cell.hull !== hull) continue;
-      // An innocent module's calls are all asked again, begun or not; a suspect's only when they had not begun.
-      const again = role === 'innocent' ? 'all' : 'unbegun';
-      this.#takeBack(life, life.cell.lastBegun(), 'the hull was aborted while the call was running', again);
+    const lost = [...this.#lives()].filter(({ cell }) => cell.hull === hull);
+    if (role !== 'innocent') this.quarantine();
+    if (role === 'culprit') this.#breaker.park();
+    else if (role === 'suspect') this.#failed(`its hull ended: ${cause}`);
+    for (const life of lost) {
       this.#leaving.delete(life);
       if (life !== this.#life) continue;
       this.#life = undefined;
-      if (role !== 'innocent') this.quarantine();
-      if (role === 'culprit') {
-        this.#breaker.park();
-        this.#parked(`aborted its hull: ${cause}`);
-      } else {
-        this.#restart(`its hull ended: ${cause}`);
-      }
+      this.#restart(`its hull ended: ${cause}`);
     }
+    // An innocent module's calls are all asked again, begun or not; a suspect's only when they had not begun.
+    const again = role === 'innocent' ? 'all' : 'unbegun';
+    for (const life of lost) {
+      this.#takeBack(life, life.cell.lastBegun(), 'the hull was aborted while the call was running', again);
+    }
+    if (role === 'culprit') this.#parked(`aborted its hull: ${cause}`);
   }
 
-  /** Called now and then: a cell that does not answer for longer than any call may take is blocked. */
+  /** Called now and then. */
   watch(): void {
-    const life = this.#life;
-    if (life === undefined || this.#pinging?.life === life) {
-      if (
-        life !== undefined &&
-        this.#pinging !== undefined &&
-        performance.now() - this.#pinging.since > this.#longestTimeout()
-      ) {
-        this.#kill(life, 'its event loop is blocked');
-      }
-      return;
-    }
-    this.#pinging = { life, since: performance.now() };
-    void life.channel.ping().then(({ heap, external }) => {
-      this.#memory = heap + external;
-      this.#pinging = undefined;
-    });
+    if (this.#life !== undefined) this.#vigil.look(this.#life);
   }
 
-  /** Takes no new calls; those under way are answered as long as `settled` has not resolved. */
+  /** Resolves when nothing is under way: calls, and web requests with the bodies of their responses. */
+  async idle(): Promise<void> {
+    while (this.#waiting.size > 0 || [...this.#lives()].some(isBusy)) await sleep(LOOK_MS);
+  }
+
+  /** Another module takes its place, which is not asked before `settled`; those who were asking this one get their answers. */
   async retire(settled: Promise<void>): Promise<void> {
     await settled;
+    await Promise.race([this.idle(), sleep(LET_GO_MS)]);
     this.stop();
-    await Promise.all([...this.#lives()].map(({ cell }) => cell.ended));
   }
 
   /** Ends everything now; what is not answered fails as `stopped`. */
   stop(): void {
+    if (this.#state === 'stopped') return;
     this.#setState('stopped', 'stopped');
     clearTimeout(this.#revival);
     for (const life of this.#lives()) {
@@ -367,38 +388,24 @@ export class SupervisedModule implements Askable {
       return;
     }
     life.channel.cancel(call, 'deadline');
-    const suspect = this.#suspects.get(life);
-    if (life.apiLoad.underWay > 0) {
-      call.fail('api_timeout', 'the deadline passed while the host was serving the module');
-    } else if (suspect !== undefined && suspect.sentAt < call.sentAt) {
-      call.fail('queue_timeout', 'the deadline passed behind another call of the module');
-    } else {
-      call.fail('module_timeout', `no answer within ${Math.round(call.request.timeoutMs)} ms`);
-    }
-    if (suspect === undefined) void this.#expectSign(life, call);
+    const isBehind = this.#vigil.isBehind(life, call);
+    const isServed = life.apiLoad.underWay > 0;
+    if (isServed) call.fail('api_timeout', 'the deadline passed while the host was serving the module');
+    else if (isBehind) call.fail('queue_timeout', 'the deadline passed behind another call of the module');
+    else call.fail('module_timeout', `no answer within ${Math.round(call.request.timeoutMs)} ms`);
+    void this.#vigil.doubt(life, call.request.callback, !isServed && !isBehind);
   }
 
-  /** A late answer and a blocked event loop are told apart: only a cell that does not turn its loop is ended. */
-  async #expectSign(life: Life, call: Call): Promise<void> {
-    this.#suspects.set(life, call);
-    const pong = life.channel.ping();
-    let alive = await Promise.race([pong, sleep(PING_MS)]);
-    // Its thread may be waiting for a core rather than looping: that is for the watchdog in the hull to say.
-    if (alive === undefined && !life.cell.isBusy()) alive = await Promise.race([pong, sleep(STARVED_MS)]);
-    if (alive === undefined && !life.channel.closed) this.#kill(life, `no sign of life since ${call.request.callback}`);
-    this.#suspects.delete(life);
-  }
-
-  #violated(message: string): void {
+  #violated(life: Life, message: string): void {
     this.#services.logger.error({ module: this.id }, `${this.id} broke the protocol: ${message}`);
-    if (this.#breaker.failed()) this.#parked('broke the protocol');
-    if (this.#life !== undefined) this.#kill(this.#life, `it broke the protocol: ${message}`);
+    this.#kill(life, `it broke the protocol: ${message}`);
   }
 
   /** The life is over for us now, whenever its thread ends; the next one does not wait for that. */
-  #kill(life: Life, cause: string): void {
+  #kill(life: Life, cause: string, counted = false): void {
     this.#services.logger.warn({ module: this.id }, `the cell of ${this.id} is ended: ${cause}`);
     this.#end(life);
+    if (!counted) this.#failed(cause);
     if (life !== this.#life) return;
     this.#life = undefined;
     this.#restart(cause);
@@ -420,18 +427,21 @@ export class SupervisedModule implements Askable {
   /** Lets a replaced life answer what it was asked, then ends it. */
   async #letGo(life: Life): Promise<void> {
     this.#leaving.add(life);
-    while (!life.channel.closed && (life.channel.inFlight > 0 || life.requests.size > 0)) await sleep(LOOK_MS);
+    const until = performance.now() + Math.max(LET_GO_MS, this.#longestTimeout());
+    while (!life.channel.closed && isBusy(life) && performance.now() < until) await sleep(LOOK_MS);
     this.#end(life);
   }
 
   #watchEnd(life: Life): void {
     void life.cell.ended.then(({ begun, cause }) => {
+      if (life === this.#life) {
+        this.#life = undefined;
+        this.#services.logger.warn({ module: this.id, cause }, `the cell of ${this.id} was lost: ${cause}`);
+        this.#services.fleet.release(life.cell.hull);
+        this.#failed(`its cell was lost: ${cause}`);
+        this.#restart(cause);
+      }
       this.#takeBack(life, begun, `the cell was lost while the call was running: ${cause}`);
-      if (life !== this.#life) return;
-      this.#life = undefined;
-      this.#services.logger.warn({ module: this.id, cause }, `the cell of ${this.id} was lost: ${cause}`);
-      this.#services.fleet.release(life.cell.hull);
-      this.#restart(cause);
     });
   }
 
@@ -445,7 +455,8 @@ export class SupervisedModule implements Askable {
       const askable = call.recordId > begun || (again === 'all' && callbacks[call.request.callback].join !== 'notify');
       if (askable && call.attempt === 1 && call.msLeft > 0 && this.#state !== 'stopped') {
         call.attempt = 2;
-        this.#waiting.add(call);
+        if (this.#breaker.state.state === 'closed') this.#waiting.add(call);
+        else call.fail('parked', PARKED);
       } else {
         call.fail('crashed', message);
       }
@@ -455,7 +466,9 @@ export class SupervisedModule implements Askable {
 
   #restart(cause: string): void {
     if (this.#state === 'stopped') return;
-    this.#setState('restarting', cause);
+    this.#state = 'restarting';
+    this.#cause = cause;
+    if (this.state === 'restarting') this.#services.emit('cell', { module: this.id, state: 'restarting', cause });
     const short = performance.now() - this.#begunAt < SHORT_LIFE_MS;
     this.#delay = short ? Math.min(Math.max(this.#delay * 2, 50), LONGEST_DELAY_MS) : 0;
     if (this.#breaker.state.state === 'open') this.#reviveLater();
@@ -474,50 +487,57 @@ export class SupervisedModule implements Askable {
       void this.#revive();
     } else {
       this.#revival = setTimeout(() => void this.#revive(), ms);
-      this.#revival.unref();
     }
   }
 
   async #revive(): Promise<void> {
     if (this.#state === 'stopped' || this.#life !== undefined) return;
+    this.#begunAt = performance.now();
+    const before = JSON.stringify(this.#registered);
     try {
       if (!(await this.#replaceLife())) return;
       this.#restarts++;
-      this.#services.registrationChanged();
+      if (JSON.stringify(this.#registered) !== before) this.#services.registrationChanged();
     } catch (error) {
       if (error instanceof StartFailure && error.code === 'CellLost' && error.withHull) {
         this.#restart('its hull ended while it was set up again');
         return;
       }
+      if (this.state === 'stopped') return;
       this.#services.logger.error({ module: this.id, err: error }, `${this.id} could not be set up again`);
-      this.#breaker.failed();
+      if (this.#breaker.state.state === 'closed') this.#failed('could not be set up again');
+      else this.#breaker.park();
       this.#restart('could not be set up again');
     }
   }
 
+  /** Something to be counted against the module. */
+  #failed(cause: string): void {
+    if (this.#breaker.failed()) this.#parked(`failed too often, last ${cause}`);
+  }
+
   #parked(cause: string): void {
     this.#services.logger.error({ module: this.id }, `${this.id} is parked: ${cause}`);
-    for (const call of this.#waiting) call.fail('parked', 'the module failed too often and is not asked at present');
+    for (const call of this.#waiting) call.fail('parked', PARKED);
     this.#waiting.clear();
-    if (this.#life === undefined) this.#setState('parked', cause);
-    else {
-      this.#cause = cause;
-      this.#services.emit('cell', { module: this.id, state: 'parked', cause });
-    }
+    this.#cause = cause;
+    this.#services.emit('cell', { module: this.id, state: 'parked', cause });
     this.#reviveLater();
   }
 
   #setState(state: ModuleState, cause: string): void {
     this.#state = state;
     this.#cause = cause;
-    this.#services.emit('cell', { module: this.id, state, cause });
+    this.#services.emit('cell', { module: this.id, state: this.state, cause });
   }
 
   #longestTimeout(): number {
     const timeouts = this.#registered.callbacks.map((callback) => this.timeoutOf(callback));
-    return timeouts.length === 0 ? LEAST_BLOCKED_MS : Math.max(PING_MS, ...timeouts);
+    return timeouts.length === 0 ? USUAL_TIMEOUT_MS : Math.max(LEAST_BLOCKED_MS, ...timeouts);
   }
 }
+
+const isBusy = ({ channel, requests }: Life): boolean => channel.inFlight > 0 || requests.size > 0;
 
 function sleep(ms: number): Promise<undefined> {
   return new Promise((resolve) => {

@@ -38,19 +38,26 @@ const insideEntry = fileURLToPath(new URL('../cell/inside/connect.js', import.me
 /** Starting a cell takes a core for a fifth of a second: more at once would only make all of them late. */
 const ABREAST = availableParallelism();
 
-export async function startModules(entries: readonly ModuleEntry[], services: StartServices): Promise<Started> {
+/** @param isKept whether such a module runs already and shall go on */
+export async function startModules(
+  entries: readonly ModuleEntry[],
+  services: StartServices,
+  isKept: (candidate: Candidate) => boolean,
+): Promise<Started> {
   const problems: Problem[] = [];
   const candidates: Candidate[] = [];
   await each(entries, async (entry) => {
     const loaded = await load(entry);
     if ('problems' in loaded) problems.push(...loaded.problems);
-    else candidates.push(loaded);
+    else if (!isKept(loaded)) candidates.push(loaded);
   });
   // Whatever finished first: modules stand in the order of the configuration.
   candidates.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
 
   const begun = candidates.map((candidate) => new Beginning(candidate, services));
   await each(begun, (beginning) => beginning.configure());
+  await each(begun, (beginning) => beginning.setUp());
+  // Again for those whose hull was taken down by another one's set-up.
   await each(begun, (beginning) => beginning.setUp());
   problems.push(...begun.flatMap((beginning) => beginning.problems));
   return {
@@ -62,12 +69,13 @@ export async function startModules(entries: readonly ModuleEntry[], services: St
 /** Ends what was started and will not be used. */
 export function discard({ modules }: Started): void {
   for (const { module, life } of modules) {
-    life?.cell.kill();
+    if (life !== undefined) module.abandon(life);
     module.stop();
   }
 }
 
-interface Candidate {
+/** A module that is loaded: what it would run is known. */
+export interface Candidate {
   readonly entry: ModuleEntry;
   readonly bundle: Bundle;
   readonly exportName: string;
@@ -87,12 +95,11 @@ class Beginning {
   readonly problems: Problem[] = [];
   life: Life | undefined;
   cause = '';
+  #isSetUp = false;
   readonly #entry: ModuleEntry;
-  readonly #logger: Logger;
 
   constructor({ entry, bundle, exportName }: Candidate, services: StartServices) {
     this.#entry = entry;
-    this.#logger = services.logger;
     this.module = new SupervisedModule(
       {
         entry,
@@ -107,44 +114,45 @@ class Beginning {
       },
       services,
     );
+    if (entry.isolation !== 'thread') return;
+    services.logger.warn(
+      { module: entry.id },
+      `${entry.id} runs with isolation: thread and has to be trusted: the network, signals and descriptors are open to it`,
+    );
   }
 
   async configure(): Promise<void> {
-    if (this.#entry.isolation === 'thread') this.#warnOfTrust();
     await this.#attempt(async () => {
+      if (this.life !== undefined) this.module.abandon(this.life);
       this.life = this.module.newLife();
       await this.life.load();
       await this.life.configure();
     });
   }
 
-  #warnOfTrust(): void {
-    const { id } = this.#entry;
-    this.#logger.warn(
-      { module: id },
-      `${id} runs with isolation: thread and has to be trusted: the network, signals and descriptors are open to it`,
-    );
-  }
-
+  /** Does nothing when that is done, or can't be. */
   async setUp(): Promise<void> {
-    if (this.life !== undefined) await this.#attempt(() => (this.life as Life).setUp(), 'setUp');
+    if (this.life === undefined || (this.#isSetUp && !this.life.channel.closed)) return;
+    await this.#attempt(async () => {
+      if (this.life?.channel.closed) await this.configure();
+      await this.life?.setUp();
+      this.#isSetUp = this.life !== undefined;
+    });
   }
 
   /** A module whose cell is lost with its hull may be innocent: alone in a hull it shows. */
-  async #attempt(step: () => Promise<void>, phase: 'configure' | 'setUp' = 'configure'): Promise<void> {
+  async #attempt(step: () => Promise<void>): Promise<void> {
     try {
       try {
         await step();
       } catch (error) {
         if (!(error instanceof StartFailure && error.code === 'CellLost' && error.withHull)) throw error;
+        if (this.module.hasOwnHull) throw error;
         this.module.quarantine();
-        this.life = this.module.newLife();
-        await this.life.load();
-        await this.life.configure();
-        if (phase === 'setUp') await this.life.setUp();
+        await step();
       }
     } catch (error) {
-      this.life?.cell.kill();
+      if (this.life !== undefined) this.module.abandon(this.life);
       this.life = undefined;
       const failure =
         error instanceof StartFailure

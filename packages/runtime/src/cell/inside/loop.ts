@@ -162,12 +162,12 @@ export class Loop {
           streams: this.#streams,
           signal: abort.signal,
           instance: this.#instance,
+          over: () => this.#running.delete(id),
         }),
       );
     } catch (error) {
-      answerError(id, error);
-    } finally {
       this.#running.delete(id);
+      answerError(id, error);
     }
   }
 }

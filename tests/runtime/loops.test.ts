@@ -1,0 +1,170 @@
+// A module that does not give its thread back: its call settles in time, it alone is ended, and it serves again.
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import t from 'tap';
+import { containments, eventually, get, lifeOf, reborn, serves, sleep, start, tell, within } from './harness.ts';
+
+const puppet = (id: string, more: object = {}) => ({
+  module: './puppet.ts#Puppet',
+  id,
+  timeout: '250ms',
+  breaker: { failures: 100 },
+  ...more,
+});
+
+for (const containment of containments) {
+  t.test(`${containment}: an endless loop in a callback`, async (t) => {
+    const modules = await start(t, [puppet('good', { timeout: '5s' }), puppet('bad')], { containment });
+    const life = await lifeOf(modules, 'bad');
+
+    await within(t, 300, 'the call settles', async () => {
+      const before = (await modules.status().find(({ id }) => id === 'bad'))?.restarts ?? 0;
+      const told = await tell(modules, 'bad', 'loop');
+      t.match(told, { allowed: false, kind: 'module_timeout', module: 'bad' });
+      await eventually(() => (modules.status().find(({ id }) => id === 'bad')?.restarts ?? 0) > before);
+      await sleep(1_100);
+      return told.ms;
+    });
+
+    await within(t, 250, 'it serves again after it was ended', async () => {
+      await tell(modules, 'bad', 'loop');
+      const ended = modules.log.filter(({ message }) => message.includes('is ended')).length;
+      await eventually(() => modules.log.filter(({ message }) => message.includes('is ended')).length > ended);
+      const took = await eventually(() => serves(modules, 'bad'));
+      await sleep(1_100);
+      return took;
+    });
+    t.not(await lifeOf(modules, 'bad'), life, 'in another life');
+    t.match(
+      modules.log.filter(({ message }) => message.includes('failed in checkEventForSpam')),
+      [
+        {
+          level: 'warn',
+          fields: { module: 'bad', callback: 'checkEventForSpam', kind: 'module_timeout', durationMs: Number },
+        },
+      ],
+    );
+  });
+
+  t.test(`${containment}: others go on meanwhile`, async (t) => {
+    const modules = await start(t, [puppet('good', { timeout: '5s' }), puppet('bad')], { containment });
+    await within(t, 50, "the host's event loop was held up", async () => {
+      const delay = monitorEventLoopDelay({ resolution: 5 });
+      delay.enable();
+      let over = false;
+      const looping = tell(modules, 'bad', 'loop').then(() => {
+        over = true;
+      });
+      let answered = 0;
+      while (!over) {
+        t.match(await get(modules, '/_synapse/client/good/refuse'), { status: 200 });
+        answered++;
+      }
+      await looping;
+      t.ok(answered > 10, `the other answered ${answered} times`);
+      await eventually(() => serves(modules, 'bad'));
+      delay.disable();
+      await sleep(1_100);
+      return delay.max / 1e6;
+    });
+  });
+
+  for (const deed of ['loopLater', 'loopInTimer']) {
+    t.test(`${containment}: ${deed} is found out, asked or not`, async (t) => {
+      const modules = await start(t, [puppet('bad')], { containment });
+      const life = await lifeOf(modules, 'bad');
+      await tell(modules, 'bad', deed);
+      await reborn(modules, 'bad', life);
+      t.ok(modules.log.some(({ message }) => message.startsWith('the cell of bad is ended: ')));
+    });
+  }
+
+  t.test(`${containment}: a loop in a web resource`, async (t) => {
+    const modules = await start(t, [puppet('bad')], { containment });
+    const life = await lifeOf(modules, 'bad');
+    t.equal((await get(modules, '/_synapse/client/bad/loop')).status, 504);
+    const took = await eventually(() => serves(modules, 'bad'), 3_000);
+    t.ok(took < 1_500, `serves again after ${took} ms`);
+    t.not(await lifeOf(modules, 'bad'), life);
+  });
+
+  t.test(`${containment}: a call that nobody waits for any more and that loops is found by the watch`, async (t) => {
+    const modules = await start(t, [puppet('first'), puppet('bad')], { containment });
+    const life = await lifeOf(modules, 'bad');
+    // The one who stands first refuses, so that the other's answer is not needed.
+    const outcome = await modules.spamChecker.checkEventForSpam(
+      {
+        type: 'm.room.message',
+        room_id: '!room:example.com',
+        sender: '@alice:example.com',
+        origin_server_ts: 1,
+        content: { do: 'loop', to: 'bad' },
+      },
+      { signal: AbortSignal.timeout(50) },
+    );
+    t.match(outcome, { allowed: false, failures: [{ module: 'bad', kind: 'stopped' }] });
+    await reborn(modules, 'bad', life);
+  });
+
+  t.test(`${containment}: calls behind the one that loops`, async (t) => {
+    const modules = await start(t, [puppet('bad', { timeout: '1s' })], { containment });
+    await tell(modules, 'bad', 'allow');
+    const running = tell(modules, 'bad', 'sleep', { ms: 5_000 });
+    await sleep(300);
+    const looping = tell(modules, 'bad', 'loop');
+    await sleep(450);
+    const behind = tell(modules, 'bad', 'context');
+    t.match(await running, { kind: 'module_timeout' }, 'a call that was running is not asked again');
+    const { said } = await behind;
+    t.match(JSON.parse(said), { attempt: 2 }, 'a call that had not begun is');
+    t.match(await looping, { allowed: false }, 'the loop itself has failed');
+  });
+
+  t.test(`${containment}: whose time it was`, async (t) => {
+    const modules = await start(t, [puppet('bad', { timeout: '300ms' })], {
+      containment,
+      homeserver: { getProfile: () => new Promise(() => {}) },
+    });
+    await tell(modules, 'bad', 'allow');
+    t.match(await tell(modules, 'bad', 'hang'), { kind: 'module_timeout' });
+    t.match(await Promise.all([tell(modules, 'bad', 'loop'), tell(modules, 'bad', 'allow')]), [
+      { kind: 'module_timeout' },
+      { kind: 'queue_timeout' },
+    ]);
+    await eventually(() => serves(modules, 'bad'));
+  });
+
+  t.test(`${containment}: waiting for the host`, async (t) => {
+    const modules = await start(t, [puppet('bad', { timeout: '300ms', permissions: { users: ['read'] } })], {
+      containment,
+      homeserver: { getProfile: () => new Promise(() => {}) },
+    });
+    t.match(await tell(modules, 'bad', 'ask'), { kind: 'api_timeout' });
+    t.ok(await serves(modules, 'bad'), 'and it was not ended for it');
+    t.equal(modules.status()[0]?.restarts, 0);
+  });
+
+  for (const [exported, where] of Object.entries({
+    LoopsInParseConfig: 'in parseConfig',
+    LoopsInConstructor: 'in the constructor',
+    LoopsInSetup: 'in an awaited set-up',
+  })) {
+    t.test(`${containment}: an endless loop ${where} is an error with its place`, async (t) => {
+      await t.rejects(
+        start(t, [puppet('good'), { module: `./loops.ts#${exported}`, id: 'bad', setup_timeout: '300ms' }], {
+          containment,
+        }),
+        { problems: [{ code: 'SetupTimedOut', module: 'bad', place: { line: 12 } }] },
+      );
+    });
+  }
+
+  t.test(`${containment}: an endless loop at import`, async (t) => {
+    await t.rejects(
+      start(t, [{ module: './loops-at-import.ts', id: 'bad', setup_timeout: '300ms' }], { containment }),
+      {
+        problems: [{ code: 'SetupTimedOut', module: 'bad' }],
+      },
+    );
+  });
+}

@@ -1,6 +1,7 @@
 // Modules that are no cells: each says what the test gave it, when the test tells it to.
 
 import type { CallbackName, FailurePolicy } from '@bulkhead/sdk/contract';
+import type { Test } from 'tap';
 import type { Call, RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
 import { type Askable, Dispatcher } from '../../packages/runtime/src/dispatch/dispatcher.ts';
 
@@ -64,6 +65,19 @@ export class FakeModule implements Askable {
     this.calls.delete(call);
     call.settle(this.#options.answer?.(call) ?? { kind: 'nothing' });
   }
+}
+
+/** Lets the test move the clock of `performance.now()` on, by milliseconds, until its end. */
+export function movableClock(t: Pick<Test, 'teardown'>): (ms: number) => void {
+  const now = performance.now.bind(performance);
+  let ahead = 0;
+  performance.now = () => now() + ahead;
+  t.teardown(() => {
+    performance.now = now;
+  });
+  return (ms) => {
+    ahead += ms;
+  };
 }
 
 export const RESULT_LIMIT = 2000;

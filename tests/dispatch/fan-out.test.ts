@@ -3,7 +3,7 @@
 import type { Outcome } from '@bulkhead/sdk/contract';
 import t from 'tap';
 import { chain } from '../../packages/runtime/src/dispatch/dispatcher.ts';
-import { dispatcherOf, FakeModule, saying, turn } from './fakes.ts';
+import { dispatcherOf, FakeModule, movableClock, saying, turn } from './fakes.ts';
 import { event, noState, rowScripts } from './rows.ts';
 
 const pass = (id: string) => new FakeModule(id, { answer: () => saying(false) });
@@ -100,19 +100,19 @@ t.test('what modules change of a room is theirs: the embedder keeps what he gave
 
 const contentIn = (body: Uint8Array): object => JSON.parse(Buffer.from(body).toString()).args[1];
 
-t.test('who is asked in vain because others used up the time is not to blame', async (t) => {
-  const timeout = 30;
-  const answer = () => ({ kind: 'failed', failure: 'module_timeout', message: 'late' }) as const;
-  const late = (id: string) => new FakeModule(id, { timeout, policy: 'allow', answer });
-  const modules = [late('m1'), late('m2'), late('m3')];
+const late = { kind: 'failed', failure: 'module_timeout', message: 'late' } as const;
+
+t.test('who cannot be asked because others used up the time is not to blame', async (t) => {
+  const pass = movableClock(t);
+  const modules = ['m1', 'm2', 'm3'].map(
+    (id) => new FakeModule(id, { timeout: 1000, policy: 'allow', answer: () => late }),
+  );
+  const [m1, m2, m3] = modules as [FakeModule, FakeModule, FakeModule];
   const outcome = dispatcherOf(modules, 'sequential').dispatch('checkEventForSpam', [event]);
-  const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-  await wait(timeout);
-  modules[0]?.settle();
-  await wait(timeout / 2);
-  t.ok((modules[1]?.pending?.request.timeoutMs ?? timeout) <= timeout, 'it has what is left of twice the largest');
-  await wait(timeout);
-  modules[1]?.settle();
+  pass(1000);
+  m1.settle();
+  pass(1000);
+  m2.settle();
   t.match(await outcome, {
     allowed: true,
     failures: [
@@ -121,20 +121,30 @@ t.test('who is asked in vain because others used up the time is not to blame', a
       { module: 'm3', kind: 'queue_timeout' },
     ],
   });
-  t.equal(modules[2]?.asked, 0, 'with nothing left nobody is asked');
-  t.strictSame(modules[2]?.judgements, ['queue_timeout']);
+  t.equal(m3.asked, 0, 'with nothing left of twice the largest timeout nobody is asked');
+  t.strictSame(m3.judgements, ['queue_timeout']);
 });
 
-t.test('a module that is given less than its own time does not fail by its own', async (t) => {
-  const answer = () => ({ kind: 'failed', failure: 'module_timeout', message: 'late' }) as const;
-  const slow = new FakeModule('slow', { timeout: 20, policy: 'allow', answer: () => saying(false) });
-  const cut = new FakeModule('cut', { timeout: 20, policy: 'allow', answer });
+t.test('nor is who is given less than his own time', async (t) => {
+  const pass = movableClock(t);
+  const slow = new FakeModule('slow', { timeout: 1000, answer: () => saying(false) });
+  const cut = new FakeModule('cut', { timeout: 1000, policy: 'allow', answer: () => late });
   const outcome = dispatcherOf([slow, cut], 'sequential').dispatch('checkEventForSpam', [event]);
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  pass(1200);
   slow.settle();
-  t.ok((cut.pending?.request.timeoutMs ?? 20) < 20);
+  const given = cut.pending?.request.timeoutMs ?? 0;
+  t.ok(given > 0 && given <= 800, 'the rest of the whole');
   cut.settle();
   t.match(await outcome, { failures: [{ module: 'cut', kind: 'queue_timeout' }] });
+});
+
+t.test('with an outcome at once nobody else is asked', async (t) => {
+  const parked = new FakeModule('parked');
+  parked.ask = (call) => call.fail('parked', 'not asked at present');
+  const other = pass('m2');
+  const outcome = await dispatcherOf([parked, other]).dispatch('checkEventForSpam', [event]);
+  t.match(outcome, { allowed: false, module: 'parked' });
+  t.equal(other.asked, 0);
 });
 
 t.test('concurrent questions after one user are one question', async (t) => {

@@ -48,7 +48,8 @@ const sceneOf = (row: RowScript, aborts: fc.Arbitrary<number | undefined>): fc.A
 };
 
 /** These ask one module after another whatever the configuration says. */
-const alwaysInOrder = (row: RowScript): boolean => ['firstReplacement', 'waterfall', 'notify'].includes(row.join);
+const asksInOrder = (row: RowScript, fanOut: FanOut): boolean =>
+  fanOut === 'sequential' || ['firstReplacement', 'waterfall', 'notify'].includes(row.join);
 /** On these there is no policy to choose: who fails is left out. */
 const policyOf = (row: RowScript, module: ModelModule) =>
   row.join === 'union' || row.join === 'notify' ? 'skip' : module.policy;
@@ -58,7 +59,7 @@ interface Played {
   readonly fakes: readonly FakeModule[];
   /** Ids of the enforcing modules that answered before the outcome was there. */
   readonly answered: ReadonlySet<string>;
-  /** Whether the outcome was there too early or too late, if so. */
+  /** Whether the outcome was there too early or too late, or modules were asked at once that are asked in order. */
   readonly wrongMoment: string;
 }
 
@@ -85,6 +86,8 @@ async function play(row: RowScript, { modules, fanOut, abortAfter }: Scene): Pro
   for (let answers = 0; outcome === undefined; answers++) {
     if (answers === abortAfter) abort.abort();
     await turn();
+    const running = fakes.filter(({ mode, calls }) => mode === 'enforce' && calls.size > 0).length;
+    if (running > 1 && asksInOrder(row, fanOut)) wrongMoment = 'at once';
     const due = abort.signal.aborted || isSettled(row.join, enforcing, answered, possible(row));
     if (due !== (outcome !== undefined)) wrongMoment = due ? 'late' : 'early';
     if (wrongMoment !== '' || outcome !== undefined) break;
@@ -109,7 +112,7 @@ for (const row of rowScripts) {
         fc.asyncProperty(sceneOf(row, fc.constant(undefined)), async (scene) => {
           const { outcome, fakes, answered, wrongMoment } = await play(row, scene);
           const enforcing = scene.modules.filter(({ mode }) => mode === 'enforce');
-          const inOrder = scene.fanOut === 'sequential' || alwaysInOrder(row);
+          const inOrder = asksInOrder(row, scene.fanOut);
 
           assert.equal(wrongMoment, '', 'settles as soon as nothing can change it any more');
           assert.equal(row.read(outcome ?? {}), decide(row.join, enforcing));

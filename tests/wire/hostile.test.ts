@@ -13,6 +13,7 @@ t.test('depth is bounded, whatever it is made of', async (t) => {
     t.doesNotThrow(() => parseHostile(nest(DEEPEST)));
     t.throws(() => parseHostile(nest(DEEPEST + 1)), TooDeep);
   }
+  t.doesNotThrow(() => parseHostile(`[${'[],{},'.repeat(500)}1]`), 'what stands side by side is not deep');
   t.throws(() => parseHostile(`[${lists(50)},${objects(100)}]`), TooDeep);
   t.throws(() => parseHostile('['.repeat(1_000_000)), TooDeep, 'before it is known whether it ends');
 });

@@ -18,7 +18,7 @@ const refusal = { status: 429, errcode: 'M_MINE', body: { error: 'No', why: 'bec
 
 t.beforeEach(() => {
   fake.answers = {};
-  fake.forget();
+  fake.forgetCalls();
 });
 
 const called = () =>
@@ -29,7 +29,7 @@ const kinds = (callback: 'checkEventAllowed' | 'checkEventForSpam') =>
 t.test('checkEventForSpam: every event but memberships, before it is sent', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat' });
   await bob.join(room);
-  fake.forget();
+  fake.forgetCalls();
   const id = await bob.say(room, 'hello');
   t.match(fake.callsOf('checkEventForSpam'), [
     [
@@ -47,7 +47,7 @@ t.test('checkEventForSpam: every event but memberships, before it is sent', asyn
   await alice.setState(room, 'm.room.topic', { topic: 'x' });
   await bob.redact(room, id);
   t.same(kinds('checkEventForSpam'), ['m.room.message', 'm.room.topic', 'm.room.redaction']);
-  fake.forget();
+  fake.forgetCalls();
   await bob.leave(room);
   await alice.invite(room, bob.userId);
   await bob.join(room);
@@ -63,7 +63,7 @@ t.test('checkEventForSpam: every event but memberships, before it is sent', asyn
 
 t.test('checkEventForSpam is not asked about what is not allowed anyway', async (t) => {
   const room = await alice.createRoom({});
-  fake.forget();
+  fake.forgetCalls();
   await refuses(t, bob.say(room, 'hello'), { status: 403 });
   t.same(kinds('checkEventForSpam'), []);
 });
@@ -80,7 +80,7 @@ t.test('checkEventAllowed: every event, before the authorisation rules', async (
     'm.room.name',
     'm.room.member',
   ]);
-  fake.forget();
+  fake.forgetCalls();
   await bob.join(room);
   const id = await bob.say(room, 'hello');
   await bob.redact(room, id);
@@ -96,7 +96,7 @@ t.test('checkEventAllowed: every event, before the authorisation rules', async (
     'm.room.member',
   ]);
   t.match(fake.callsOf('checkEventAllowed')[0]?.[2], { origin: 'client', roomVersion: '11' });
-  fake.forget();
+  fake.forgetCalls();
   await refuses(t, bob.setState(room, 'm.room.name', { name: 'x' }), { status: 403, errcode: 'M_FORBIDDEN' });
   t.same(kinds('checkEventAllowed'), ['m.room.name'], 'asked although it is not authorised');
 
@@ -147,7 +147,7 @@ t.test(
 t.test('a replacement is rebuilt, authorised, and checked for spam as it is now', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat' });
   await bob.join(room);
-  fake.forget();
+  fake.forgetCalls();
   fake.answers = {
     checkEventAllowed: (event) =>
       event.content.body === 'please'
@@ -207,18 +207,18 @@ t.test('onCreateRoom: first of all, and what it makes of the request counts', as
       false,
     ],
   ]);
-  fake.forget();
+  fake.forgetCalls();
   await admin.createRoom({});
   t.equal(fake.callsOf('onCreateRoom')[0]?.[2], true);
 
   fake.answers = { onCreateRoom: (_, content) => ({ ...allowed, content: { ...content, name: 'changed' } }) };
-  fake.forget();
+  fake.forgetCalls();
   const room = await alice.createRoom({ name: 'plain' });
   t.match(await alice.getState(room, 'm.room.name'), { name: 'changed' });
   t.match(fake.callsOf('userMayCreateRoom'), [[alice.userId, { name: 'changed' }]], 'the others see the change');
 
   fake.answers = { onCreateRoom: () => mine };
-  fake.forget();
+  fake.forgetCalls();
   await refuses(t, alice.createRoom({ preset: 'no such thing' }), refusal, 'before the request is looked at');
   t.same(called(), ['onCreateRoom']);
 });
@@ -227,10 +227,10 @@ t.test('userMayCreateRoom: not for admins', async (t) => {
   await alice.createRoom({ topic: 'x' });
   t.match(fake.callsOf('userMayCreateRoom'), [[alice.userId, { topic: 'x' }]]);
   fake.answers = { userMayCreateRoom: () => mine };
-  fake.forget();
+  fake.forgetCalls();
   await refuses(t, alice.createRoom({}), refusal);
   t.same(called(), ['onCreateRoom', 'userMayCreateRoom']);
-  fake.forget();
+  fake.forgetCalls();
   await admin.createRoom({});
   t.same(fake.callsOf('userMayCreateRoom'), []);
 });
@@ -239,7 +239,7 @@ t.test('userMayInvite: by the endpoint, by state, by createRoom; not by admins',
   const room = await alice.createRoom({ invite: [bob.userId] });
   t.same(fake.callsOf('userMayInvite'), [[alice.userId, bob.userId, room]]);
   await bob.leave(room);
-  fake.forget();
+  fake.forgetCalls();
   await alice.invite(room, bob.userId);
   await bob.leave(room);
   await alice.setState(room, 'm.room.member', { membership: 'invite' }, bob.userId);
@@ -251,7 +251,7 @@ t.test('userMayInvite: by the endpoint, by state, by createRoom; not by admins',
   await refuses(t, alice.setState(room, 'm.room.member', { membership: 'invite' }, bob.userId), refusal);
   await refuses(t, alice.createRoom({ invite: [bob.userId], room_alias_name: 'halfmade' }), refusal);
   await refuses(t, alice.resolve('#halfmade:example.com'), { status: 404 }, 'no half a room is left');
-  fake.forget();
+  fake.forgetCalls();
   const hers = await admin.createRoom({ invite: [alice.userId] });
   await admin.invite(hers, bob.userId);
   await bob.join(hers);
@@ -271,7 +271,7 @@ t.test('userMayCreateRoomAlias: with a room and later, by admins too', async (t)
   await refuses(t, alice.createAlias('#third:example.com', room), refusal);
   await refuses(t, alice.createRoom({ room_alias_name: 'third' }), refusal);
   await refuses(t, admin.createRoom({ room_alias_name: 'third' }), refusal);
-  fake.forget();
+  fake.forgetCalls();
   await alice.deleteAlias('#second:example.com');
   t.same(fake.callsOf('userMayCreateRoomAlias'), []);
 });
@@ -279,7 +279,7 @@ t.test('userMayCreateRoomAlias: with a room and later, by admins too', async (t)
 t.test('userMayPublishRoom: into the directory and out of it', async (t) => {
   const room = await alice.createRoom({ visibility: 'public' });
   t.same(fake.callsOf('userMayPublishRoom'), [[alice.userId, room]]);
-  fake.forget();
+  fake.forgetCalls();
   await alice.publish(room, 'private');
   await alice.publish(room, 'public');
   t.same(fake.callsOf('userMayPublishRoom').length, 2);
@@ -290,7 +290,7 @@ t.test('userMayPublishRoom: into the directory and out of it', async (t) => {
     (await alice.publicRooms()).chunk.some(({ room_id }) => room_id === room),
     'it stays as it was',
   );
-  fake.forget();
+  fake.forgetCalls();
   await alice.createRoom({ preset: 'public_chat' });
   t.same(fake.callsOf('userMayPublishRoom'), [], 'public to join is not published');
 });
@@ -301,7 +301,7 @@ t.test('checkUsernameForSpam: each result; hidden ones are made up for, three pa
   for (let i = 0; i < 8; i++) crowd.push(await server.register(`crowd${i}`));
   await crowd[0]?.setDisplayName('Zero');
   for (const user of crowd) await user.join(stage);
-  fake.forget();
+  fake.forgetCalls();
 
   const search = async (limit: number) => {
     const { limited, results } = await bob.searchUsers('crowd', limit);
@@ -314,7 +314,7 @@ t.test('checkUsernameForSpam: each result; hidden ones are made up for, three pa
   ]);
 
   const hide = (...hidden: number[]) => {
-    fake.forget();
+    fake.forgetCalls();
     fake.answers = {
       checkUsernameForSpam: ({ user_id }) =>
         hidden.some((i) => user_id.startsWith(`@crowd${i}`)) ? refused() : allowed,
@@ -396,7 +396,7 @@ t.test('onUserRegistration: the account exists, and /register waits', async (t) 
   await server.register('announced');
   order.push('answered');
   t.same(order, ['@announced:example.com', 'told', 'answered']);
-  fake.forget();
+  fake.forgetCalls();
   await Client.login(url, 'announced');
   t.same(fake.callsOf('onUserRegistration'), [], 'not on login');
 });
@@ -428,7 +428,7 @@ t.test('isUserExpired: every authenticated request, but not the way out', async 
   fake.answers = {};
   await user.whoami();
 
-  fake.forget();
+  fake.forgetCalls();
   await user.logout();
   await other.logoutAll();
   await refuses(t, user.whoami(), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
@@ -446,7 +446,7 @@ t.test('a module that cannot be asked is a 500, and not the one of expired accou
 t.test('requests that read call nothing but isUserExpired', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat', room_alias_name: 'quiet' });
   const mxc = await alice.upload('x');
-  fake.forget();
+  fake.forgetCalls();
   await alice.whoami();
   await alice.profile();
   await alice.messages(room);

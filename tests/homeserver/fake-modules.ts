@@ -26,9 +26,9 @@ export interface FakeModules extends Modules {
   answers: Answers;
   /** Answers paths outside the homeserver's own. */
   resource: ((request: Request) => Response | undefined) | undefined;
-  /** The arguments of every call of a callback since the last `forget`, and its options. */
+  /** The arguments of every call of a callback since the last `forgetCalls`, and its options. */
   callsOf<K extends CallbackName>(callback: K): [...CallbackArgs<K>, options?: CallOptions][];
-  forget(): void;
+  forgetCalls(): void;
 }
 
 const nothing = { failures: [], observed: [] };
@@ -69,7 +69,8 @@ export function createFakeModules(): FakeModules {
     answers: {} as Answers,
     resource: undefined as FakeModules['resource'],
     callsOf: (callback: CallbackName) => calls.filter((call) => call.callback === callback).map(({ args }) => args),
-    forget: () => calls.splice(0),
+    forgetCalls: () => calls.splice(0),
+    forget: async () => {},
     has: () => true,
     fetch: async (request: Request) => fake.resource?.(request),
     status: () => [],

@@ -70,7 +70,7 @@ t.test('the limit holds, announced or not', async (t) => {
 });
 
 t.test('modules see a file once it is whole, and before anybody else', async (t) => {
-  server.fake.forget();
+  server.fake.forgetCalls();
   let seen = '';
   server.fake.answers = {
     async checkMediaFileForSpam(file) {

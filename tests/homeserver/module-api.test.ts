@@ -30,7 +30,7 @@ t.test('users', async (t) => {
 t.test('events go through the rules and every callback', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat' });
   const message = { type: 'm.room.message', room_id: room, content: { body: 'from a module' } };
-  server.fake.forget();
+  server.fake.forgetCalls();
   const { event_id } = await host.createAndSendEvent({ ...message, sender: alice.userId });
   t.match((await alice.messages(room)).chunk[0], { event_id, sender: alice.userId });
   t.match(
@@ -48,7 +48,7 @@ t.test('events go through the rules and every callback', async (t) => {
 
 t.test('memberships, by either method', async (t) => {
   const room = await alice.createRoom({});
-  server.fake.forget();
+  server.fake.forgetCalls();
   await host.updateRoomMembership({ sender: alice.userId, target: bob.userId, roomId: room, membership: 'invite' });
   t.ok((await bob.sync()).rooms.invite[room]);
   const join = { sender: bob.userId, target: bob.userId, roomId: room, membership: 'join' } as const;
@@ -68,7 +68,7 @@ t.test('memberships, by either method', async (t) => {
 
 t.test('an invite by a module asks userMayInvite like any other', async (t) => {
   const room = await bob.createRoom({});
-  server.fake.forget();
+  server.fake.forgetCalls();
   const change = { sender: bob.userId, target: alice.userId, roomId: room, membership: 'invite' } as const;
   await host.updateRoomMembership(change);
   t.same(server.fake.callsOf('userMayInvite'), [[bob.userId, alice.userId, room]]);

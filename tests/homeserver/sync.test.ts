@@ -56,7 +56,7 @@ t.test('a long poll waits, and wakes for what concerns it', async (t) => {
   await alice.say(room, 'for bob');
   t.same(bodies((await waiting).rooms.join[room]?.timeline.events), ['for bob']);
   const took = performance.now() - began;
-  t.ok(took > 190 && took < 5_000, `woke after ${took} ms`);
+  t.ok(took > 190 && took < 15_000, `woke after ${took} ms`);
 });
 
 t.test('a long poll ends with its time, and keeps its place', async (t) => {
@@ -303,5 +303,5 @@ t.test('closing the server answers those who wait', async (t) => {
   const began = performance.now();
   await short.close();
   t.match(await waiting, { rooms: { join: {} } });
-  t.ok(performance.now() - began < 5_000);
+  t.ok(performance.now() - began < 30_000);
 });

@@ -16,8 +16,9 @@ import { forbidden, invalidParam, notFound, starting } from './errors.js';
 import type { Authenticator } from './http/authenticate.js';
 import { isUserId } from './ids.js';
 import { membershipOf, type RoomEvent } from './rooms/event.js';
-import { type EventStore, NOBODY } from './rooms/events.js';
+import type { EventStore } from './rooms/events.js';
 import type { Memberships } from './rooms/memberships.js';
+import { NOBODY } from './rooms/rows.js';
 import type { Author, Sender } from './rooms/sender.js';
 
 /** What exists only when the modules do. */

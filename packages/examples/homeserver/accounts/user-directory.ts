@@ -9,7 +9,8 @@ import type { Database } from '../db/database.js';
 import { events, rooms, users } from '../db/schema.js';
 import { readBody } from '../http/body.js';
 import type { Env } from '../http/context.js';
-import { type EventStore, NOBODY, visibleTo } from '../rooms/events.js';
+import type { EventStore } from '../rooms/events.js';
+import { NOBODY, visibleTo } from '../rooms/rows.js';
 import type { Server } from '../server.js';
 
 const MAX_PAGES = 3;

@@ -7,7 +7,7 @@ import { readBody } from '../http/body.js';
 import { type Env, numberFrom } from '../http/context.js';
 import { isRoomId } from '../ids.js';
 import type { Server } from '../server.js';
-import { NOBODY } from './events.js';
+import { NOBODY } from './rows.js';
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;

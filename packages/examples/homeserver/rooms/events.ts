@@ -1,14 +1,14 @@
-// Events in the database: appended in one order for the whole server, read back by position.
-//
-// A shadow-banned user's events carry his id in `only_for`. They are part of the room as he sees it and of nothing else,
-// so every query here is asked on behalf of a viewer.
+// Events in the database: appended in one order for the whole server, read back by position, for a viewer.
 
 import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lte, max, or, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
-import { events, forgotten, rooms } from '../db/schema.js';
-import { type Content, type EventDraft, membershipOf, type RoomEvent, redactedContent } from './event.js';
-import { keyOf, type StateKey, type StateView } from './state.js';
+import { events } from '../db/schema.js';
+import type { Content, EventDraft, RoomEvent } from './event.js';
+import { insert, type NewEvent } from './insert.js';
+import { eventOf, holdsAt, visibleTo } from './rows.js';
+import { keyOf, type StateView } from './state.js';
+import { StoredState } from './stored-state.js';
 
 export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
 
@@ -16,20 +16,11 @@ export type Membership = 'join' | 'invite' | 'leave' | 'ban' | 'knock';
 export interface StoredEvent {
   readonly position: number;
   readonly event: RoomEvent;
-  readonly onlyFor: string | null;
   readonly deviceId: string | null;
   readonly transactionId: string | null;
   readonly replaces: string | null;
   readonly previousContent: Content | null;
   readonly redactedBecause: RoomEvent | null;
-}
-
-export interface NewEvent {
-  readonly event: RoomEvent;
-  /** The shadow-banned user who made it. */
-  readonly onlyFor: string | null;
-  readonly deviceId?: string | undefined;
-  readonly transactionId?: string | undefined;
 }
 
 export interface Member {
@@ -42,10 +33,6 @@ export interface Member {
 /** Positions, both included. */
 export type Range = readonly [from: number, to: number];
 
-/** Sees what is everybody's to see. */
-export const NOBODY = '';
-
-const STATE_PAGE = 500;
 const MAX_KEPT_STATES = 1000;
 const MAX_KEPT_EVENTS = 200;
 
@@ -188,12 +175,6 @@ export class EventStore {
     return members(this.#db, and(eq(events.stateKey, userId), isNull(events.supersededAt), visibleTo(viewer)));
   }
 
-  /** A room's members, now or at a position. */
-  async membersOf(roomId: string, viewer: string, at?: number): Promise<readonly Member[]> {
-    const holds = at === undefined ? isNull(events.supersededAt) : holdsAt(at);
-    return members(this.#db, and(eq(events.roomId, roomId), holds, visibleTo(viewer)));
-  }
-
   /** Each membership that a user had in a room, and each history visibility that it had, oldest first. */
   async historyOf(roomId: string, userId: string): Promise<readonly StoredEvent[]> {
     const ofUser = and(eq(events.type, 'm.room.member'), eq(events.stateKey, userId));
@@ -237,7 +218,6 @@ export class EventStore {
     return found.map(({ row, previousContent, redaction: because }) => ({
       position: row.position,
       event: eventOf(row),
-      onlyFor: row.onlyFor,
       deviceId: row.deviceId,
       transactionId: row.transactionId,
       replaces: row.replaces,
@@ -245,143 +225,6 @@ export class EventStore {
       redactedBecause: because && eventOf(because),
     }));
   }
-}
-
-class StoredState implements StateView {
-  readonly position: number;
-  readonly #db: Database;
-  readonly #holds: SQL | undefined;
-  readonly #found = new Map<string, RoomEvent | undefined>();
-
-  constructor(db: Database, roomId: string, viewer: string, position: number) {
-    this.#db = db;
-    this.position = position;
-    this.#holds = and(eq(events.roomId, roomId), holdsAt(position), visibleTo(viewer));
-  }
-
-  /** How much of it is kept. */
-  get size(): number {
-    return this.#found.size;
-  }
-
-  async get(type: string, stateKey: string): Promise<RoomEvent | undefined> {
-    const key = keyOf(type, stateKey);
-    // Several modules often ask for the same few events.
-    if (!this.#found.has(key)) await this.getAll([[type, stateKey]]);
-    return this.#found.get(key);
-  }
-
-  async getAll(keys: readonly StateKey[]): Promise<readonly RoomEvent[]> {
-    const missing = keys.filter(([type, stateKey]) => !this.#found.has(keyOf(type, stateKey)));
-    if (missing.length > 0) {
-      const found = await this.#read(
-        or(...missing.map(([type, stateKey]) => and(eq(events.type, type), eq(events.stateKey, stateKey)))),
-      );
-      for (const [type, stateKey] of missing) this.#found.set(keyOf(type, stateKey), undefined);
-      for (const event of found) this.#found.set(keyOf(event.type, event.state_key ?? ''), event);
-    }
-    return keys
-      .map(([type, stateKey]) => this.#found.get(keyOf(type, stateKey)))
-      .filter((event) => event !== undefined);
-  }
-
-  list(type: string): Promise<readonly RoomEvent[]> {
-    return this.#read(eq(events.type, type));
-  }
-
-  async *entries(): AsyncIterable<RoomEvent> {
-    let after: RoomEvent | undefined;
-    for (;;) {
-      const behind = after && sql`(${events.type}, ${events.stateKey}) > (${after.type}, ${after.state_key ?? ''})`;
-      const page = await this.#read(behind, STATE_PAGE);
-      yield* page;
-      if (page.length < STATE_PAGE) return;
-      after = page.at(-1);
-    }
-  }
-
-  async #read(where: SQL | undefined, limit?: number): Promise<RoomEvent[]> {
-    const query = this.#db
-      .selectDistinctOn([events.type, events.stateKey])
-      .from(events)
-      .where(and(this.#holds, where))
-      .orderBy(events.type, events.stateKey, desc(events.position));
-    return (await (limit === undefined ? query : query.limit(limit))).map(eventOf);
-  }
-}
-
-async function insert(tx: Database, { event, onlyFor, deviceId, transactionId }: NewEvent): Promise<number> {
-  const { state_key: stateKey } = event;
-  const sameKey =
-    stateKey === undefined
-      ? undefined
-      : and(
-          eq(events.roomId, event.room_id),
-          eq(events.type, event.type),
-          eq(events.stateKey, stateKey),
-          isNull(events.supersededAt),
-        );
-  const [replaced] = sameKey
-    ? await tx
-        .select({ eventId: events.eventId })
-        .from(events)
-        .where(and(sameKey, visibleTo(onlyFor ?? NOBODY)))
-        .orderBy(desc(events.position))
-        .limit(1)
-    : [];
-  const membership = membershipOf(event) ?? null;
-  const [inserted] = await tx
-    .insert(events)
-    .values({
-      eventId: event.event_id,
-      roomId: event.room_id,
-      type: event.type,
-      stateKey: stateKey ?? null,
-      sender: event.sender,
-      originServerTs: event.origin_server_ts,
-      content: event.content,
-      membership,
-      redacts: event.redacts ?? null,
-      replaces: replaced?.eventId ?? null,
-      onlyFor,
-      deviceId: deviceId ?? null,
-      transactionId: transactionId ?? null,
-    })
-    .returning({ position: events.position });
-  if (!inserted) throw new Error('The database did not say where it put the event');
-  const { position } = inserted;
-
-  if (sameKey) {
-    // What only one user sees ends nothing for the others.
-    await tx
-      .update(events)
-      .set({ supersededAt: position })
-      .where(
-        and(sameKey, sql`${events.position} < ${position}`, onlyFor === null ? undefined : eq(events.onlyFor, onlyFor)),
-      );
-  }
-  if (stateKey !== undefined && (membership === 'join' || membership === 'invite')) {
-    await tx.delete(forgotten).where(and(eq(forgotten.roomId, event.room_id), eq(forgotten.userId, stateKey)));
-  }
-  if (event.type === 'm.room.join_rules' && stateKey === '' && onlyFor === null) {
-    const isPublic = event.content.join_rule === 'public';
-    await tx.update(rooms).set({ isPublic }).where(eq(rooms.roomId, event.room_id));
-  }
-  if (event.redacts !== undefined && onlyFor === null) await redact(tx, event, event.redacts);
-  return position;
-}
-
-/** The content is taken out of the database: nobody reads it any more, admins included. */
-async function redact(tx: Database, redaction: RoomEvent, eventId: string): Promise<void> {
-  const [target] = await tx
-    .select()
-    .from(events)
-    .where(and(eq(events.eventId, eventId), eq(events.roomId, redaction.room_id)));
-  if (!target) return;
-  await tx
-    .update(events)
-    .set({ content: redactedContent(target.type, target.content), redactedBy: redaction.event_id })
-    .where(eq(events.position, target.position));
 }
 
 async function members(db: Database, where: SQL | undefined): Promise<readonly Member[]> {
@@ -401,27 +244,4 @@ async function members(db: Database, where: SQL | undefined): Promise<readonly M
 async function lastPosition(db: Database): Promise<number> {
   const [found] = await db.select({ position: max(events.position) }).from(events);
   return found?.position ?? 0;
-}
-
-/** What is everybody's, and what a shadow-banned viewer made himself. */
-export const visibleTo = (viewer: string) => or(isNull(events.onlyFor), eq(events.onlyFor, viewer));
-
-const holdsAt = (position: number) =>
-  and(
-    isNotNull(events.stateKey),
-    lte(events.position, position),
-    or(isNull(events.supersededAt), gt(events.supersededAt, position)),
-  );
-
-function eventOf(row: typeof events.$inferSelect): RoomEvent {
-  return {
-    type: row.type,
-    room_id: row.roomId,
-    sender: row.sender,
-    content: row.content,
-    ...(row.stateKey === null ? {} : { state_key: row.stateKey }),
-    ...(row.redacts === null ? {} : { redacts: row.redacts }),
-    origin_server_ts: row.originServerTs,
-    event_id: row.eventId,
-  };
 }

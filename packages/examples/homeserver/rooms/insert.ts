@@ -1,0 +1,90 @@
+// What storing an event does to the tables besides adding a row.
+
+import { and, desc, eq, isNull, sql } from 'drizzle-orm';
+import type { Database } from '../db/database.js';
+import { events, forgotten, rooms } from '../db/schema.js';
+import { membershipOf, type RoomEvent, redactedContent } from './event.js';
+import { NOBODY, visibleTo } from './rows.js';
+
+export interface NewEvent {
+  readonly event: RoomEvent;
+  /** The shadow-banned user who made it. */
+  readonly onlyFor: string | null;
+  readonly deviceId?: string | undefined;
+  readonly transactionId?: string | undefined;
+}
+
+/** @returns the event's position */
+export async function insert(tx: Database, { event, onlyFor, deviceId, transactionId }: NewEvent): Promise<number> {
+  const { state_key: stateKey } = event;
+  const sameKey =
+    stateKey === undefined
+      ? undefined
+      : and(
+          eq(events.roomId, event.room_id),
+          eq(events.type, event.type),
+          eq(events.stateKey, stateKey),
+          isNull(events.supersededAt),
+        );
+  const [replaced] = sameKey
+    ? await tx
+        .select({ eventId: events.eventId })
+        .from(events)
+        .where(and(sameKey, visibleTo(onlyFor ?? NOBODY)))
+        .orderBy(desc(events.position))
+        .limit(1)
+    : [];
+  const membership = membershipOf(event) ?? null;
+  const [inserted] = await tx
+    .insert(events)
+    .values({
+      eventId: event.event_id,
+      roomId: event.room_id,
+      type: event.type,
+      stateKey: stateKey ?? null,
+      sender: event.sender,
+      originServerTs: event.origin_server_ts,
+      content: event.content,
+      membership,
+      redacts: event.redacts ?? null,
+      replaces: replaced?.eventId ?? null,
+      onlyFor,
+      deviceId: deviceId ?? null,
+      transactionId: transactionId ?? null,
+    })
+    .returning({ position: events.position });
+  if (!inserted) throw new Error('The database did not say where it put the event');
+  const { position } = inserted;
+
+  if (sameKey) {
+    // What only one user sees ends nothing for the others.
+    await tx
+      .update(events)
+      .set({ supersededAt: position })
+      .where(
+        and(sameKey, sql`${events.position} < ${position}`, onlyFor === null ? undefined : eq(events.onlyFor, onlyFor)),
+      );
+  }
+  if (stateKey !== undefined && (membership === 'join' || membership === 'invite')) {
+    await tx.delete(forgotten).where(and(eq(forgotten.roomId, event.room_id), eq(forgotten.userId, stateKey)));
+  }
+  if (event.type === 'm.room.join_rules' && stateKey === '' && onlyFor === null) {
+    const isPublic = event.content.join_rule === 'public';
+    await tx.update(rooms).set({ isPublic }).where(eq(rooms.roomId, event.room_id));
+  }
+  if (event.redacts !== undefined && onlyFor === null) await redact(tx, event, event.redacts);
+  return position;
+}
+
+/** The content is taken out of the database: nobody reads it any more, admins included. */
+async function redact(tx: Database, redaction: RoomEvent, eventId: string): Promise<void> {
+  const [target] = await tx
+    .select()
+    .from(events)
+    .where(and(eq(events.eventId, eventId), eq(events.roomId, redaction.room_id)));
+  if (!target) return;
+  await tx
+    .update(events)
+    .set({ content: redactedContent(target.type, target.content), redactedBy: redaction.event_id })
+    .where(eq(events.position, target.position));
+}

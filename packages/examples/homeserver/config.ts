@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { closeNames, ServerName, UserId } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
-import { parse, type ScalarTag } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type ScalarTag } from 'yaml';
 
 export interface HomeserverConfig {
   readonly serverName: string;
@@ -50,26 +50,41 @@ export interface ConfigOverrides {
   readonly maxUploadSize?: number | undefined;
 }
 
-/** @throws Error with everything that is wrong, one line each */
-export async function loadConfig(file: string | undefined, overrides: ConfigOverrides): Promise<HomeserverConfig> {
-  const fromFile = file === undefined ? {} : readYaml(await readFile(file, 'utf8'));
-  const baseDir = file === undefined ? process.cwd() : dirname(resolve(file));
-  return parseConfig({ ...fromFile, ...overridden(overrides) }, baseDir, file);
+/** What the homeserver's own keys say is wrong, or the file cannot be read. The message is for the admin, one line each. */
+export class InvalidConfig extends Error {
+  override readonly name = 'InvalidConfig';
 }
 
-function parseConfig(value: Readonly<Record<string, unknown>>, baseDir: string, file?: string): HomeserverConfig {
+/** @throws InvalidConfig with everything that is wrong */
+export async function loadConfig(file: string | undefined, overrides: ConfigOverrides): Promise<HomeserverConfig> {
+  const source = file === undefined ? undefined : readYaml(await readText(file), file);
+  const value = { ...(source?.value ?? {}), ...overridden(overrides) };
   const own = Object.fromEntries(Object.entries(value).filter(([key]) => !NOT_OURS.includes(key)));
   const result = v.safeParse(v.strictObject(keys), own);
-  if (!result.success) throw new Error(result.issues.map((issue) => describe(issue, file)).join('\n'));
+  if (!result.success) {
+    const lines = result.issues.map(
+      (issue) => `${source?.locate(pathOf(issue)) ?? 'configuration'}: ${describe(issue)}`,
+    );
+    throw new InvalidConfig(lines.join('\n'));
+  }
   const { server_name, listen, data, admins, enable_registration, max_upload_size } = result.output;
   return {
     serverName: server_name,
     listen,
-    dataDir: data === IN_MEMORY ? undefined : resolve(baseDir, data),
+    dataDir:
+      data === IN_MEMORY ? undefined : resolve(file === undefined ? process.cwd() : dirname(resolve(file)), data),
     admins: new Set(admins),
     enableRegistration: enable_registration,
     maxUploadSize: max_upload_size,
   };
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new InvalidConfig(`${file}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
 }
 
 function overridden(overrides: ConfigOverrides): Record<string, unknown> {
@@ -84,24 +99,56 @@ function overridden(overrides: ConfigOverrides): Record<string, unknown> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-function describe(issue: v.BaseIssue<unknown>, file = 'configuration'): string {
+const pathOf = (issue: v.BaseIssue<unknown>): readonly unknown[] => issue.path?.map(({ key }) => key) ?? [];
+
+function describe(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue) ?? '';
-  if (issue.expected !== 'never') return `${file}: ${path}: ${issue.message}`;
+  if (issue.expected !== 'never') return `${path}: ${issue.message}`;
   const [close] = closeNames(path, Object.keys(keys));
-  return `${file}: ${path}: unknown key${close ? `, did you mean ${close}?` : ''}`;
+  return `${path}: unknown key${close ? `, did you mean ${close}?` : ''}`;
+}
+
+interface Source {
+  readonly value: Readonly<Record<string, unknown>>;
+  /** `file:line:column` of what a path leads to; of the file where the path is not in it. */
+  locate(path: readonly unknown[]): string;
 }
 
 /** YAML 1.1 as the module runtime reads it, so that `yes` means the same everywhere in the file. */
-function readYaml(text: string): Record<string, unknown> {
-  const value: unknown = parse(text, {
+function readYaml(text: string, file: string): Source {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, {
     version: '1.1',
     merge: true,
     customTags: (tags) => [...tags, env],
     logLevel: 'error',
+    lineCounter,
   });
-  if (value === null || value === undefined) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw new Error('The configuration must be a mapping');
-  return value as Record<string, unknown>;
+  const at = (offset: number | undefined): string => {
+    if (offset === undefined) return file;
+    const { line, col } = lineCounter.linePos(offset);
+    return `${file}:${line}:${col}`;
+  };
+  const [fault] = document.errors;
+  if (fault) throw new InvalidConfig(`${at(fault.pos[0])}: ${fault.message}`);
+  const value: unknown = document.toJS() ?? {};
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new InvalidConfig(`${file}: the configuration must be a mapping`);
+  }
+  return { value: value as Source['value'], locate: (path) => at(offsetOf(document, path)) };
+}
+
+/** Where a key or a list's item begins. */
+function offsetOf(document: Document.Parsed, path: readonly unknown[]): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const key of path) {
+    const pair = isMap(node) ? node.items.find((item) => isScalar(item.key) && item.key.value === key) : undefined;
+    const begins: unknown = pair ? pair.key : isSeq(node) ? node.items[Number(key)] : undefined;
+    offset = (begins as { range?: readonly number[] | null } | undefined)?.range?.[0] ?? offset;
+    node = pair ? pair.value : begins;
+  }
+  return offset;
 }
 
 const env: ScalarTag = {

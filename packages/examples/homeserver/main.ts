@@ -10,6 +10,7 @@ import { ConfigurationError, createModuleRuntime, formatProblems } from '@bulkhe
 import picocolors from 'picocolors';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { InvalidConfig } from './config.js';
 import { createHomeserver, type Homeserver } from './index.js';
 import { runTour } from './tour/tour.js';
 
@@ -27,8 +28,6 @@ const USAGE = `A Matrix homeserver whose modules run in Bulkhead, with a guided 
 `;
 
 const exampleConfig = fileURLToPath(new URL('../../homeserver.yaml', import.meta.url));
-
-process.exitCode = await main();
 
 async function main(): Promise<number> {
   const options = readArguments();
@@ -68,9 +67,20 @@ async function main(): Promise<number> {
     }
     return passed ? 0 : 1;
   } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    process.stderr.write(`${formatProblems(error.problems, { color: process.stderr.isTTY })}\n`);
-    return 2;
+    if (error instanceof ConfigurationError) {
+      complain(formatProblems(error.problems, { color: process.stderr.isTTY }));
+      return 2;
+    }
+    if (error instanceof InvalidConfig) {
+      complain(error.message);
+      return 2;
+    }
+    // The system's own words, such as a port that is taken: there is nothing to look up in this program.
+    if (isSystemError(error)) {
+      complain(error.code === 'EADDRINUSE' ? portTaken(error) : error.message);
+      return 1;
+    }
+    throw error;
   } finally {
     await homeserver?.close();
     if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
@@ -116,6 +126,19 @@ function readArguments(): Options | number {
   }
 }
 
+interface SystemError extends Error {
+  readonly code: string;
+  readonly syscall: string;
+  readonly address?: string;
+  readonly port?: number;
+}
+
+const isSystemError = (error: unknown): error is SystemError => error instanceof Error && 'syscall' in error;
+
+const portTaken = ({ address, port }: SystemError): string =>
+  `Port ${port} of ${address} is taken: is another server running? --port takes another, and --port 0 any that is free.`;
+
+const complain = (text: string): void => void process.stderr.write(`${text}\n`);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -125,3 +148,6 @@ function aborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
+
+// Last, when everything that it uses is there.
+process.exitCode = await main();

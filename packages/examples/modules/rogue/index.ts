@@ -10,9 +10,26 @@ const tricks: Readonly<Record<string, Trick>> = {
     for (;;);
   },
 
+  // V8 ends the whole process over each of these four, whatever thread it runs in.
+
   abort() {
-    // V8 ends the whole process over this, whatever thread it runs in.
+    // More elements than any array can have, which V8 finds fatal, however much memory there is. Making the text takes long
+    // enough for the watchdog to see whose doing it is.
+    return `split ${'x'.repeat(135_000_000).split('').length} characters and lived`;
+  },
+
+  snap() {
+    // Fatal for the same reason, within a millisecond: sorting makes room for as many elements as it is told there are.
+    return `sorted ${Array.prototype.sort.call({ length: 2 ** 28 }).length} elements and lived`;
+  },
+
+  fill() {
     return `filled ${new Array(1e8).fill(0).length} elements and lived`;
+  },
+
+  grow() {
+    const map = new Map<number, number>();
+    for (let i = 0; ; i++) map.set(i, i);
   },
 
   throw() {

@@ -8,8 +8,8 @@ export async function look(api: ModuleApi): Promise<string[]> {
   for (const [name, attempt] of Object.entries(attempts(api))) {
     try {
       const found = await attempt();
-      if (found !== undefined && found !== null && found !== false)
-        seen.push(`${name} (${String(found).slice(0, 40)})`);
+      if (found === undefined || found === null || found === false) continue;
+      seen.push(`${name} (${String(found).replace(/\s+/g, ' ').slice(0, 40)})`);
     } catch {
       // Refused: that way is closed.
     }
@@ -35,6 +35,14 @@ const attempts = (api: ModuleApi): Readonly<Record<string, () => unknown>> => ({
   'native function': () => madeBy(setTimeout),
   'method of the api': () => madeBy(api.isMine),
   'async function': () => madeBy(async () => {}),
+  // Every module's objects and the host's own code in this thread inherit from them.
+  'shared prototypes': () => {
+    (Object.prototype as { seen?: boolean }).seen = true;
+    return 'seen' in {};
+  },
+  'streams of the console': () => (console as { _stdout?: unknown })._stdout,
+  'shared memory': () => reach('SharedArrayBuffer'),
+  WebAssembly: () => reach('WebAssembly'),
   // A Node timer is linked to all others of its duration, the host's own among them.
   'timer internals': () => (setTimeout(() => {}, 0) as { _idlePrev?: unknown })._idlePrev,
   network: async () => (await fetch('http://127.0.0.1:8008/')).status,

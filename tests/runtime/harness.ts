@@ -5,10 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import {
+  ConfigurationError,
   createModuleRuntime,
   type Logger,
   type ModuleEvents,
   type Modules,
+  type Problem,
   type RuntimeOptions,
 } from '@bulkhead/runtime';
 import type { EventData, FailureKind, Homeserver } from '@bulkhead/sdk/contract';
@@ -55,8 +57,8 @@ export async function start(t: Test, modules: readonly Entry[], options: StartOp
     config: configOf(modules, file),
     homeserver: { serverName: 'example.com', ...homeserver },
     logger: recorder(log),
-    storage: t.testdir(),
     ...others,
+    storage: others.storage ?? t.testdir(),
   });
   t.teardown(() => runtime.close({ drainMs: 0 }));
   const cells: ModuleEvents['cell'][] = [];
@@ -64,6 +66,17 @@ export async function start(t: Test, modules: readonly Entry[], options: StartOp
   runtime.on('cell', (event) => cells.push(event));
   runtime.on('hull', (event) => hulls.push(event));
   return { ...runtime, log, cells, hulls };
+}
+
+/** What is wrong with a configuration. */
+export async function problemsOf(starting: Promise<unknown>): Promise<readonly Problem[]> {
+  try {
+    await starting;
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.problems;
+    throw error;
+  }
+  throw new Error('nothing was wrong');
 }
 
 export function recorder(log: LogLine[]): Logger {

@@ -1,0 +1,98 @@
+// Which module answers a path.
+
+import t from 'tap';
+import { problemsOf } from '../runtime/harness.ts';
+import { answer, ask, startWeb, web } from './harness.ts';
+
+t.test('the longest path wins, at segment borders', async (t) => {
+  const modules = await startWeb(t, [
+    web('short', { '/_synapse/client/a': 'id' }),
+    web('long', { '/_synapse/client/a/b/': 'id', '/_synapse/client/ä ö': 'id' }),
+  ]);
+  const owner = async (path: string): Promise<string | undefined> => (await ask(modules, path))?.text();
+  const owners = {
+    '/_synapse/client/a': 'short',
+    '/_synapse/client/a/': 'short',
+    '/_synapse/client/a?x=/_synapse/client/a/b': 'short',
+    '/_synapse/client/a/bc': 'short',
+    '/_synapse/client/a/c/b': 'short',
+    '/_synapse/client/a/b': 'long',
+    '/_synapse/client/a/b/c/d': 'long',
+    '/_synapse/client//a///b': 'long',
+    '/_synapse/client/%61/%62': 'long',
+    '/_synapse/client/a/x/../b': 'long',
+    '/_synapse/client/a/x/%2e%2e/b': 'long',
+    '/_synapse/client/a/./b': 'long',
+    '/_synapse/client/%C3%A4%20%C3%B6': 'long',
+    '/_synapse/client/a/b/..': 'short',
+    '/_synapse/client/ab': undefined,
+    '/_synapse/client': undefined,
+    '/a': undefined,
+    '/': undefined,
+    '/_synapse/client/%ff': undefined,
+  };
+  for (const [path, expected] of Object.entries(owners)) t.equal(await owner(path), expected, path);
+});
+
+t.test('of equals the one that stands first; the other is warned once', async (t) => {
+  const modules = await startWeb(t, [
+    web('first', { '/_synapse/client/x': 'id' }),
+    web('second', { '/_synapse/client/./x/': 'id', '/elsewhere': 'id' }),
+  ]);
+  t.equal(await (await answer(modules, '/_synapse/client/x')).text(), 'first');
+  const warnings = () =>
+    modules.log.filter(({ level }) => level === 'warn').map(({ message, fields }) => [fields.module, message]);
+  const expected = [
+    ['second', '/_synapse/client/./x/ is answered by first, which stands first'],
+    ['second', '/elsewhere is outside /_synapse/client'],
+  ];
+  t.same(warnings(), expected);
+  await modules.restart('second');
+  await modules.restart('first');
+  t.same(warnings(), expected, 'once');
+  t.equal(await (await answer(modules, '/elsewhere')).text(), 'second', 'outside is allowed');
+});
+
+t.test('reserved paths, however they are spelled', async (t) => {
+  const reserved = [
+    '/_matrix',
+    '/_matrix/client/v3/login',
+    '/_matrix/',
+    '//_matrix/x',
+    '/_MATRIX/../_matrix/x',
+    '/%5fmatrix/x',
+    '/x/%2e%2e/_matrix',
+    '/x/../_matrix',
+    '/%2e/_matrix',
+    '/_matrix%2Fclient',
+    '/\\_matrix',
+    '/.well-known/matrix/server',
+    '/.well-known/matrix',
+    '/_synapse/admin/v1',
+    '/_synapse/client/../admin',
+    '/_synapse',
+    '/',
+    '/mine/deeper',
+  ];
+  const modules = reserved.map((path, index) => web(`m${index}`, { [path]: 'id' }));
+  const problems = await problemsOf(startWeb(t, modules, { reservedPaths: ['/mine/*'] }));
+  t.same(
+    problems.map(({ module }) => module),
+    modules.map(({ id }) => id),
+  );
+  for (const problem of problems) t.match(problem, { code: 'SetupFailed', message: /is in the reserved/ });
+});
+
+t.test('a later life cannot take a reserved path either', async (t) => {
+  const module = new URL('./fixtures/turncoat.ts', import.meta.url).pathname;
+  const modules = await startWeb(t, [{ module, id: 'turncoat' }]);
+  t.equal((await answer(modules, '/_synapse/client/turncoat')).status, 200);
+  await modules.restart('turncoat');
+  t.equal(await ask(modules, '/_matrix/client/v3/login'), undefined);
+  t.ok(modules.log.some(({ level, message }) => level === 'warn' && /\/_matrix.* is in the reserved/.test(message)));
+});
+
+t.test('nobody has a resource', async (t) => {
+  const modules = await startWeb(t, [web('none', {})]);
+  t.equal(await ask(modules, '/_synapse/client/none'), undefined);
+});

@@ -107,16 +107,15 @@ t.test('defineModule registers what set-up returns, each in its category', async
   });
 });
 
-t.test('defineModule turns an issue into a ConfigError with its path', async (t) => {
+t.test('defineModule parses with its schema: what is wrong is thrown with its path', async (t) => {
   const Module = defineModule({
     name: 'demo',
     config: v.objectAsync({ list: v.array(v.object({ n: v.number('a number, please') })) }),
     setup: () => {},
   });
   await t.rejects(Promise.resolve(Module.parseConfig?.({ list: [{ n: 1 }, { n: 'x' }] })), {
-    name: 'ConfigError',
-    message: 'a number, please',
-    path: ['list', 1, 'n'],
+    name: 'ValiError',
+    issues: [{ message: 'a number, please', path: [{ key: 'list' }, { key: 1 }, { key: 'n' }] }],
   });
 });
 

@@ -2,7 +2,6 @@
 
 import * as v from 'valibot';
 import { type Callback, type CallbackName, callbacks } from './contract/callbacks.js';
-import { ConfigError } from './contract/errors.js';
 import type { ModuleApi } from './contract/module-api.js';
 import type { Awaitable, Category } from './contract/row.js';
 
@@ -43,14 +42,8 @@ export function defineModule<
   const DefinedModule = class {
     static readonly permissions = definition.permissions ?? {};
 
-    static async parseConfig(config: unknown): Promise<v.InferOutput<S>> {
-      const result = await v.safeParseAsync(definition.config, config);
-      if (result.success) return result.output;
-      const [issue] = result.issues;
-      throw new ConfigError(
-        issue.message,
-        (issue.path ?? []).map((item) => item.key as string | number),
-      );
+    static parseConfig(config: unknown): Promise<v.InferOutput<S>> {
+      return v.parseAsync(definition.config, config);
     }
 
     /** Awaited by the runtime before registration closes. */

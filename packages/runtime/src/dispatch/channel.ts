@@ -32,11 +32,14 @@ const LIMITS: Readonly<Record<number, number>> = {
   [RecordType.stop]: 0,
 };
 
+const MOST_ISSUES = 50;
+const ConfigIssue = v.object({ message: v.string(), path: v.array(v.union([v.string(), v.number()])) });
+
 const Thrown = v.object({
   name: v.optional(v.fallback(v.string(), 'Error'), 'Error'),
   message: v.optional(v.fallback(v.string(), ''), ''),
   stack: v.optional(v.fallback(v.string(), '')),
-  path: v.optional(v.fallback(v.array(v.union([v.string(), v.number()])), [])),
+  issues: v.optional(v.fallback(v.pipe(v.array(ConfigIssue), v.maxLength(MOST_ISSUES)), []), []),
   status: v.optional(v.unknown()),
   errcode: v.optional(v.unknown()),
   extra: v.optional(v.unknown()),

@@ -12,7 +12,14 @@ import type { Channel } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Bundle } from '../loading/bundle.js';
 import { mapStack } from '../loading/stack.js';
-import { type ConfigureBody, type Manifest, type ManifestRow, RecordType, type ThrownError } from '../wire/record.js';
+import {
+  type ConfigIssue,
+  type ConfigureBody,
+  type Manifest,
+  type ManifestRow,
+  RecordType,
+  type ThrownError,
+} from '../wire/record.js';
 import type { Cell } from './hull.js';
 
 /** What a life needs besides its cell; the same for all lives of a module. */
@@ -39,8 +46,8 @@ export class StartFailure extends Error {
   override readonly name = 'StartFailure';
   /** `CellLost`: the cell ended meanwhile, by the module's doing or with its hull. */
   readonly code: 'ExportNotFound' | 'ConfigRejected' | 'SetupFailed' | 'SetupTimedOut' | 'CellLost';
-  /** Where in the entry's `config` a ConfigError points. */
-  readonly path: readonly (string | number)[];
+  /** What parseConfig found wrong. */
+  readonly issues: readonly ConfigIssue[];
   readonly exports: readonly string[];
   /** Whether the hull ended, too. */
   readonly withHull: boolean;
@@ -49,7 +56,7 @@ export class StartFailure extends Error {
     code: StartFailure['code'],
     message: string,
     details: {
-      readonly path?: readonly (string | number)[];
+      readonly issues?: readonly ConfigIssue[];
       readonly exports?: readonly string[];
       readonly stack?: string;
       readonly withHull?: boolean;
@@ -57,7 +64,7 @@ export class StartFailure extends Error {
   ) {
     super(message);
     this.code = code;
-    this.path = details.path ?? [];
+    this.issues = details.issues ?? [];
     this.exports = details.exports ?? [];
     this.withHull = details.withHull ?? false;
     if (details.stack !== undefined) this.stack = details.stack;
@@ -205,11 +212,12 @@ function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed', bund
 
 /** What a module throws on purpose speaks for itself; anything else is told with the place in the author's file. */
 function startFailure(
-  { name, message, path, stack }: ThrownError,
+  { name, message, issues, stack }: ThrownError,
   failure: 'ConfigRejected' | 'SetupFailed',
   bundle: Bundle,
 ): StartFailure {
-  if (name === 'ConfigError' || name === 'ApiError') return new StartFailure(failure, message, { path: path ?? [] });
+  if (name === 'ConfigError') return new StartFailure(failure, message, { issues: issues ?? [] });
+  if (name === 'ApiError') return new StartFailure(failure, message);
   const mapped = mapStack(stack ?? '', bundle);
   const place = bundle.inputs.flatMap((input) => new RegExp(`${escapeRegExp(input)}:\\d+:\\d+`).exec(mapped) ?? [])[0];
   return new StartFailure(failure, `${name}: ${message}${place === undefined ? '' : ` (${place})`}`, { stack: mapped });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { closeNames, type Homeserver } from '@bulkhead/sdk/contract';
 import { createFetcher } from '../api/network.js';
 import type { ModuleStore } from '../api/storage.js';
-import type { ModuleEntry, Problem } from '../config/entry.js';
+import type { Fault, ModuleEntry, Problem } from '../config/entry.js';
 import { problemAt } from '../config/problem.js';
 import { type Bundle, bundleModule } from '../loading/bundle.js';
 import { resolveModule } from '../loading/resolve.js';
@@ -160,34 +160,29 @@ class Beginning {
           : new StartFailure('SetupFailed', error instanceof Error ? error.message : String(error));
       this.cause = failure.message;
       const optional = !this.#entry.required && failure.code !== 'ExportNotFound' && failure.code !== 'ConfigRejected';
-      if (!optional) this.problems.push(problemOf(this.#entry, failure));
+      if (!optional) this.problems.push(...problemsOf(this.#entry, failure));
     }
   }
 }
 
-function problemOf(entry: ModuleEntry, { code, message, path, exports }: StartFailure): Problem {
+function problemsOf(entry: ModuleEntry, { code, message, issues, exports }: StartFailure): readonly Problem[] {
+  const atModule = (fault: Fault): readonly Problem[] => [problemAt(entry, fault, ['module'])];
   switch (code) {
     case 'ExportNotFound': {
       const wanted = /"(.*)"/.exec(message)?.[1] ?? '';
       const [close] = closeNames(wanted, exports);
       const there = exports.length === 0 ? 'the module exports nothing' : `the module exports ${exports.join(', ')}`;
-      return problemAt(
-        entry,
-        { code, message, hint: close === undefined ? there : `did you mean "${close}"? ${there}` },
-        ['module'],
-      );
+      return atModule({ code, message, hint: close === undefined ? there : `did you mean "${close}"? ${there}` });
     }
     case 'ConfigRejected':
-      return problemAt(entry, { code, message, hint: undefined }, ['config', ...path]);
+      return (issues.length > 0 ? issues : [{ message, path: [] }]).map((issue) =>
+        problemAt(entry, { code, message: issue.message, hint: undefined }, ['config', ...issue.path]),
+      );
     case 'SetupFailed':
     case 'CellLost':
-      return problemAt(
-        entry,
-        { code: 'SetupFailed', message, hint: 'with required: false the others start without it' },
-        ['module'],
-      );
+      return atModule({ code: 'SetupFailed', message, hint: 'with required: false the others start without it' });
     case 'SetupTimedOut':
-      return problemAt(entry, { code, message, hint: 'setup_timeout gives it more time' }, ['module']);
+      return atModule({ code, message, hint: 'setup_timeout gives it more time' });
   }
 }
 

@@ -61,12 +61,18 @@ export interface ThrownError {
   readonly message: string;
   /** Added by the bootstrap: inside a compartment errors show no stack. */
   readonly stack?: string;
-  /** A ConfigError's. */
-  readonly path?: readonly (string | number)[];
+  /** Of an error of parseConfig: everything that is wrong. */
+  readonly issues?: readonly ConfigIssue[];
   /** A MatrixError's, as the module made them. */
   readonly status?: unknown;
   readonly errcode?: unknown;
   readonly extra?: unknown;
+}
+
+/** What is wrong with a configuration; the path leads from the entry's `config` to the value. */
+export interface ConfigIssue {
+  readonly message: string;
+  readonly path: readonly (string | number)[];
 }
 
 /** What a cell has to know of the contract; the host's table is the one that counts, whatever the module was built with. */

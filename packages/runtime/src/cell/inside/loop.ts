@@ -13,6 +13,7 @@ import {
 } from '../../wire/record.js';
 import { Streams } from '../../wire/streams.js';
 import { createModuleApi, type ModuleInstance } from './api.js';
+import { asConfigError } from './config-error.js';
 import { fileHandle, stateHandle } from './handles.js';
 import { outbox } from './outbox.js';
 import { Registry } from './registry.js';
@@ -84,7 +85,7 @@ export class Loop {
       this.#config = this.#class.parseConfig === undefined ? config : await this.#class.parseConfig(config);
       answer(id, { permissions: this.#class.permissions ?? {} });
     } catch (error) {
-      answerError(id, error);
+      answerError(id, asConfigError(error));
     }
   }
 
@@ -238,26 +239,16 @@ function collections(_: string, value: unknown): unknown {
 }
 
 function answerError(id: number, error: unknown): void {
-  const { name, message, path, status, errcode, extra, issues } = (
+  const { name, message, status, errcode, extra, issues } = (
     typeof error === 'object' && error !== null ? error : { message: `${kindOf(error)} was thrown` }
-  ) as ThrownError & { readonly issues?: readonly ValibotIssue[] };
+  ) as ThrownError;
   let body: string;
   try {
-    const [issue] = name === 'ValiError' ? (issues ?? []) : [];
-    body =
-      issue === undefined
-        ? JSON.stringify({ name, message, path, status, errcode, extra })
-        : JSON.stringify({ name: 'ConfigError', message: issue.message, path: issue.path?.map(({ key }) => key) });
+    body = JSON.stringify({ name, message, status, errcode, extra, issues });
   } catch {
     body = JSON.stringify({ name: String(name), message: String(message) });
   }
   outbox.send(RecordType.answer, AnswerKind.threw, id, 0, body, error);
-}
-
-/** Of the error that `v.parse` throws, in a module's own copy of valibot. */
-interface ValibotIssue {
-  readonly message: string;
-  readonly path?: readonly { readonly key: unknown }[];
 }
 
 function kindOf(value: unknown): string {

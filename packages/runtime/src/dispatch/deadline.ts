@@ -61,7 +61,7 @@ export class Deadlines {
     ) {
       queue.head++;
       const lag = now - first.deadline;
-      if (lag > LAG_MS && !first.extended) {
+      if (lag > LAG_MS) {
         // The host was busy: the answer may be waiting to be read. As much time again as was lost, once.
         first.extended = true;
         first.deadline = now + Math.min(lag, timeoutMs);

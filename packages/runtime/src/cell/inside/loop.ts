@@ -217,12 +217,14 @@ function sendAnswer(id: number, row: ManifestRow, value: unknown): void {
     outbox.send(RecordType.answer, AnswerKind.nothing, id, 0);
     return;
   }
+  const takesCollections = row.answer === 'usersForStates' || row.answer === 'interestedUsers';
+  if (!takesCollections && row.answer !== 'nothing' && wouldBecomeAnother(value)) {
+    outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, String(value));
+    return;
+  }
   let text: string | undefined;
   try {
-    text = JSON.stringify(
-      value,
-      row.answer === 'usersForStates' || row.answer === 'interestedUsers' ? collections : undefined,
-    );
+    text = JSON.stringify(value, takesCollections ? collections : undefined);
   } catch (error) {
     outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, error instanceof Error ? error.message : '');
     return;
@@ -230,6 +232,11 @@ function sendAnswer(id: number, row: ManifestRow, value: unknown): void {
   if (text === undefined) outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, `a ${typeof value}`);
   else if (text.length > row.limit) outbox.send(RecordType.answer, AnswerKind.tooLarge, id, 0);
   else outbox.send(RecordType.answer, AnswerKind.value, id, 0, text);
+}
+
+/** JSON would make `null` of it, which is an answer in some rows, or `{}`, which is one in others. */
+function wouldBecomeAnother(value: unknown): boolean {
+  return (typeof value === 'number' && !Number.isFinite(value)) || value instanceof Map || value instanceof Set;
 }
 
 /** Maps as lists of pairs and Sets as lists, marked: JSON would make `{}` of both. */

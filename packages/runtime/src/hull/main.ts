@@ -6,6 +6,8 @@ import { CONTROL_FD, type HullCommand, type HullReport, lineReader } from './con
 import { CellPool, type PooledCell } from './pool.js';
 import { watchCells } from './watchdog.js';
 
+const HOST_CHECK_MS = 1_000;
+
 const [bootstrapFolder, ...cellFlags] = process.argv.slice(2) as [string, ...string[]];
 const pool = new CellPool({ bootstrap: join(bootstrapFolder, 'cell.cjs'), execArgv: cellFlags });
 const cells = new Map<number, PooledCell>();
@@ -13,7 +15,13 @@ const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const report = (message: HullReport): void => void control.write(`${JSON.stringify(message)}\n`);
 
 // Without a host there is nothing to live for. SIGKILL, because process.exit does not return while a thread cannot be ended.
-control.on('close', () => process.kill(process.pid, 'SIGKILL'));
+const end = (): void => void process.kill(process.pid, 'SIGKILL');
+control.on('close', end);
+// A trusted module can close any descriptor, the pipe's too: then the parent's death is told by its number alone.
+const host = process.ppid;
+setInterval(() => {
+  if (process.ppid !== host) end();
+}, HOST_CHECK_MS);
 control.on('error', () => {});
 control.setEncoding('utf8');
 control.on('data', lineReader(1 << 20, (line) => obey(JSON.parse(line) as HullCommand)) as (data: unknown) => void);

@@ -101,7 +101,7 @@ t.test('all serve again soon after the end of a hull, and the host never stops',
   const modules = await start(t, [...innocent, puppet('bad', { limits: { memory: '16MiB' } })]);
   const ids = modules.status().map(({ id }) => id);
   await within(t, 500, 'from the end of the hull until all 20 serve', async () => {
-    await eventually(() => hullsOf().length === 3);
+    await eventually(() => hullsOf().length === 3, 60_000);
     await sleep(5_000);
     const before = modules.hulls.length;
     const delay = monitorEventLoopDelay({ resolution: 5 });

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import {
+  configOf,
   containments,
   event,
   eventually,
@@ -105,14 +106,13 @@ for (const containment of containments) {
 t.test('close in the middle of everything', async (t) => {
   for (const act of ['restart', 'reload', 'abort'] as const) {
     const modules = await start(t, [puppet('a'), puppet('b')]);
-    const acting =
-      act === 'restart'
-        ? modules.restart('a')
-        : act === 'reload'
-          ? modules.reload({
-              modules: [{ ...puppet('c'), module: new URL('./fixtures/puppet.ts#Puppet', import.meta.url).pathname }],
-            })
-          : Promise.resolve(process.kill(modules.status()[0]?.hullPid as number, 'SIGABRT'));
+    const acting = {
+      restart: () => modules.restart('a'),
+      // It has not been bundled before, so that its cell would be opened when everything is closed.
+      reload: () =>
+        modules.reload(configOf([{ module: '../../web/fixtures/web.ts#Web', id: 'c', config: { resources: {} } }])),
+      abort: async () => process.kill(modules.status()[0]?.hullPid as number, 'SIGABRT'),
+    }[act]();
     acting.catch(() => {});
     await sleep(act === 'abort' ? 30 : 0);
     await modules.close({ drainMs: 0 });
@@ -150,6 +150,7 @@ t.test('a host that is killed leaves no hull, not even one that is busy', async 
     ['--import=tsx', fileURLToPath(new URL('./fixtures/host.ts', import.meta.url)), t.testdir()],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: {},
       cwd: fileURLToPath(new URL('..', import.meta.url)),
     },
   );
@@ -168,6 +169,7 @@ t.test('a process whose runtime is closed has nothing left to wait for', async (
     const script = fileURLToPath(new URL('./fixtures/host.ts', import.meta.url));
     const host = spawn(process.execPath, ['--import=tsx', script, t.testdir(), containment, 'close'], {
       stdio: 'inherit',
+      env: {},
       cwd: fileURLToPath(new URL('..', import.meta.url)),
     });
     t.teardown(() => host.kill('SIGKILL'));

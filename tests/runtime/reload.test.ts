@@ -55,8 +55,8 @@ t.test('a faulty file changes nothing', async (t) => {
   await eventually(() => hullsOf().length === 4);
   const faults = [
     [puppet('a', { config: { x: 1 } }), puppet('b', { timeot: 1 })],
-    [puppet('a', { config: { x: 1 }, limits: { storage: 0 } }), { module: './setups.ts#Throws', id: 'b' }],
     [puppet('a', { hull: 'own', config: { x: 1 } }), puppet('c', { hull: 'own' }), { module: './nowhere.ts', id: 'b' }],
+    [puppet('a', { config: { x: 1 }, limits: { storage: 0 } }), { module: './setups.ts#Throws', id: 'b' }],
   ];
   for (const faulty of faults) {
     const problems = await problemsOf(modules.reload(configOf(faulty)));
@@ -141,6 +141,14 @@ t.test('under load no call is lost and none is made twice', async (t) => {
     [],
     'once',
   );
+});
+
+t.test('a call on its way through several modules finds them all', async (t) => {
+  const modules = await start(t, [puppet('a'), puppet('b')], { file: { bulkhead: { fan_out: 'sequential' } } });
+  const asked = modules.spamChecker.checkEventForSpam(event('pause', { to: 'a', ms: 1_500 }));
+  await sleep(100);
+  await modules.reload(configOf([puppet('a', { config: { x: 1 } })]));
+  t.match(await asked, { allowed: true, failures: [] }, 'even the one that is configured no more');
 });
 
 const all = async (modules: Running, id: string): Promise<Record<string, number>> =>

@@ -181,7 +181,9 @@ class ProcessHull implements Hull {
       channel,
       hull: this,
       report,
-      ended: channel.ended.then(() => orLost(Promise.race([reported, this.exited.then(() => lastKnown(cell))]))),
+      ended: channel.ended.then(() =>
+        orLost(Promise.race([reported, this.exited.then(({ cause }) => lastKnown(cell, cause))])),
+      ),
       isBusy: () => this.#busy.has(slot),
       lastBegun: () => this.#busy.get(slot) ?? Number.POSITIVE_INFINITY,
       kill: () => this.#command({ command: 'kill', slot }),
@@ -238,7 +240,10 @@ class ProcessHull implements Hull {
 }
 
 /** What the watchdog said last of a cell that was lost with its hull. */
-const lastKnown = (cell: ProcessCell): CellEnd => ({ begun: cell.lastBegun(), cause: 'the hull ended' });
+const lastKnown = (cell: ProcessCell, cause: string): CellEnd => ({
+  begun: cell.lastBegun(),
+  cause: `its hull ended by ${cause}`,
+});
 
 const orLost = (end: Promise<CellEnd>): Promise<CellEnd> =>
   new Promise((resolve) => {

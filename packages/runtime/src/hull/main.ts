@@ -6,8 +6,6 @@ import { CONTROL_FD, type HullCommand, type HullReport, lineReader } from './con
 import { CellPool, type PooledCell } from './pool.js';
 import { watchCells } from './watchdog.js';
 
-const HOST_CHECK_MS = 1_000;
-
 const [bootstrapFolder, ...cellFlags] = process.argv.slice(2) as [string, ...string[]];
 const pool = new CellPool({ bootstrap: join(bootstrapFolder, 'cell.cjs'), execArgv: cellFlags });
 const cells = new Map<number, PooledCell>();
@@ -17,11 +15,8 @@ const report = (message: HullReport): void => void control.write(`${JSON.stringi
 // Without a host there is nothing to live for. SIGKILL, because process.exit does not return while a thread cannot be ended.
 const end = (): void => void process.kill(process.pid, 'SIGKILL');
 control.on('close', end);
-// A trusted module can close any descriptor, the pipe's too: then the parent's death is told by its number alone.
-const host = process.ppid;
-setInterval(() => {
-  if (process.ppid !== host) end();
-}, HOST_CHECK_MS);
+// The same if this thread itself fails: leaving in the ordinary way would wait for ever for a thread that cannot be ended.
+process.on('exit', end);
 control.on('error', () => {});
 control.setEncoding('utf8');
 control.on('data', lineReader(1 << 20, (line) => obey(JSON.parse(line) as HullCommand)) as (data: unknown) => void);

@@ -4,12 +4,6 @@ import { createModuleRuntime, type Modules } from '@bulkhead/runtime';
 import type { Homeserver } from '@bulkhead/sdk/contract';
 import type { Test } from 'tap';
 
-// tap gives every process that a test starts an import of its own. A hull may not read that file and would not start.
-const spawning = (globalThis as Record<symbol, { unwrap(): void } | undefined>)[
-  Symbol.for('process-on-spawn@*:singletonId')
-];
-spawning?.unwrap();
-
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 export const containments = ['process', 'thread'] as const;

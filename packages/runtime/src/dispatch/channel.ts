@@ -56,10 +56,6 @@ export class Channel {
   readonly streams: Streams;
   /** Answers that nobody waited for. */
   strays = 0;
-  /** When the cell was last heard of, on the clock of `performance.now()`. */
-  heardAt = performance.now();
-  /** The highest id that was answered: what was sent before it has been begun, since a cell begins in order. */
-  highestAnswered = 0;
   readonly ready: Promise<void>;
   readonly ended: Promise<void>;
   readonly #carrier: Carrier;
@@ -89,7 +85,6 @@ export class Channel {
     );
     carrier.onBytes((bytes) => {
       if (this.#closed) return;
-      this.heardAt = performance.now();
       try {
         reader.push(bytes);
       } catch (error) {
@@ -243,7 +238,6 @@ export class Channel {
       this.strays++;
       return;
     }
-    if (record.id > this.highestAnswered) this.highestAnswered = record.id;
     const answer = readAnswer(record);
     if (call !== undefined) {
       this.#calls.delete(record.id);

@@ -13,7 +13,7 @@ import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
 import { Life, type LifeParts, type Registered, resultLimitOf, StartFailure } from './life.js';
-import { Vigil } from './vigil.js';
+import { sleep, Vigil } from './vigil.js';
 
 export interface ModuleServices {
   readonly fleet: Fleet;
@@ -45,8 +45,8 @@ const LOOK_MS = 20;
 /** For how long a life that was replaced may go on answering web requests. */
 const LET_GO_MS = 5_000;
 
-/** Failures of a call that are none of the module; that its cell was lost is counted once, whatever it was being asked. */
 const PARKED = 'the module failed too often and is not asked at present';
+/** Failures of a call that are none of the module; that its cell was lost is counted once, whatever it was being asked. */
 const NOT_COUNTED: ReadonlySet<FailureKind> = new Set(['api_timeout', 'queue_timeout', 'parked', 'stopped', 'crashed']);
 
 export class SupervisedModule implements Askable {
@@ -538,9 +538,3 @@ export class SupervisedModule implements Askable {
 }
 
 const isBusy = ({ channel, requests }: Life): boolean => channel.inFlight > 0 || requests.size > 0;
-
-function sleep(ms: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms, undefined);
-  });
-}

@@ -65,7 +65,7 @@ export class Vigil {
   }
 }
 
-function sleep(ms: number): Promise<undefined> {
+export function sleep(ms: number): Promise<undefined> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms, undefined);
   });

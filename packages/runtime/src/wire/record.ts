@@ -109,15 +109,6 @@ export interface ConfigureBody {
   readonly config: unknown;
 }
 
-export interface ConfigureAnswer {
-  readonly permissions: unknown;
-}
-
-export interface SetupAnswer {
-  readonly callbacks: readonly string[];
-  readonly resources: readonly string[];
-}
-
 export interface RequestBody {
   readonly resource: number;
   readonly method: string;

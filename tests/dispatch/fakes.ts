@@ -19,6 +19,7 @@ export class FakeModule implements Askable {
   readonly warnings: string[] = [];
   /** The calls that were asked and not answered yet. */
   readonly calls = new Set<Call>();
+  readonly stateTypes: readonly string[] = [];
   asked = 0;
   cancelled = 0;
   /** What it was asked, parsed. */
@@ -43,7 +44,7 @@ export class FakeModule implements Askable {
   ask(call: Call): void {
     this.asked++;
     this.calls.add(call);
-    this.body = JSON.parse(Buffer.from(call.request.body).toString());
+    this.body = JSON.parse(Buffer.from(call.body as Uint8Array).toString());
   }
 
   cancel(call: Call): void {

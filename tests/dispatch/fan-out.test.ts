@@ -87,7 +87,7 @@ t.test('observers are heard, and have no effect', async (t) => {
 
 t.test('what modules change of a room is theirs: the embedder keeps what he gave', async (t) => {
   const adds = (id: string) =>
-    new FakeModule(id, { answer: ({ request }) => saying({ ...contentIn(request.body), [id]: 1 }) });
+    new FakeModule(id, { answer: ({ body }) => saying({ ...contentIn(body as Uint8Array), [id]: 1 }) });
   const modules = [adds('m1'), adds('m2')];
   const content = { name: 'room' };
   const requester = { userId: '@a:b', isGuest: false, shadowBanned: false, authenticatedEntity: '@a:b' };

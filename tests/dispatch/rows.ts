@@ -119,7 +119,9 @@ export const rowScripts: readonly RowScript[] = [
     refuses: true,
     pass: () => ({ kind: 'nothing' }),
     answer(_, id, call) {
-      const { args } = JSON.parse(Buffer.from(call.request.body).toString()) as { args: [unknown, { by: string[] }] };
+      const { args } = JSON.parse(Buffer.from(call.body as Uint8Array).toString()) as {
+        args: [unknown, { by: string[] }];
+      };
       return saying({ by: [...args[1].by, id] });
     },
     read: (outcome) =>

@@ -8,7 +8,7 @@ export type StateKey = readonly [type: string, stateKey: string];
 /** Never changes once it is made: what is stored meanwhile is not in it. */
 export interface StateView extends StateLookup {
   get(type: string, stateKey: string): Promise<RoomEvent | undefined>;
-  list(type: string): Promise<readonly RoomEvent[]>;
+  list(type: string, limit?: number): Promise<readonly RoomEvent[]>;
   entries(): AsyncIterable<RoomEvent>;
   /** Several at once; what there is of them. */
   getAll(keys: readonly StateKey[]): Promise<readonly RoomEvent[]>;

@@ -47,8 +47,8 @@ export class StoredState implements StateView {
       .filter((event) => event !== undefined);
   }
 
-  list(type: string): Promise<readonly RoomEvent[]> {
-    return this.#read(eq(events.type, type));
+  list(type: string, limit?: number): Promise<readonly RoomEvent[]> {
+    return this.#read(eq(events.type, type), limit);
   }
 
   async *entries(): AsyncIterable<RoomEvent> {

@@ -17,7 +17,9 @@ export class FreezeRoom {
 
   constructor(config: Config, api: ModuleApi) {
     this.config = config;
-    api.registerThirdPartyRulesCallbacks({ checkEventAllowed: this.checkEventAllowed });
+    // Looked at for every event of every room: it comes with the call.
+    const stateTypes = [config.event_type];
+    api.registerThirdPartyRulesCallbacks({ checkEventAllowed: this.checkEventAllowed }, { stateTypes });
   }
 
   async checkEventAllowed(event: MatrixEvent, state: StateMap): Promise<Verdict> {

@@ -16,8 +16,8 @@ export type LiveArg = { readonly state: StateLookup } | { readonly file: MediaSo
 export interface CallRequest {
   readonly callback: CallbackName;
   readonly callId: string;
-  /** Serialised once for all modules of a fan-out. */
-  readonly body: Uint8Array;
+  /** Serialised once for all modules of a fan-out that want the same; a promise while state is being looked up for it. */
+  readonly body: Uint8Array | Promise<Uint8Array>;
   readonly live: ReadonlyMap<number, LiveArg>;
   readonly timeoutMs: number;
   /** How deep in a chain of calls that modules caused; 0 for one that a client caused. */
@@ -30,6 +30,8 @@ export class Call {
   readonly startedAt = performance.now();
   /** On the clock of `performance.now()`. Grows once, by the host's own lag. */
   deadline: number;
+  /** There when the call can be sent. */
+  body: Uint8Array | undefined;
   extended = false;
   /** 1, or 2 when it is repeated on a new cell. */
   attempt = 1;
@@ -41,6 +43,7 @@ export class Call {
   constructor(request: CallRequest) {
     this.request = request;
     this.deadline = this.startedAt + request.timeoutMs;
+    if (request.body instanceof Uint8Array) this.body = request.body;
   }
 
   get isSettled(): boolean {

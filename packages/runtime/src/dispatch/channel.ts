@@ -121,7 +121,7 @@ export class Channel {
     call.recordId = id;
     call.sentAt = performance.now();
     this.#calls.set(id, call);
-    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.request.body as Uint8Array);
+    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.body);
   }
 
   /** The pending call of that id, if the cell still has one: what it may ask for is what came with the call. */

@@ -6,6 +6,7 @@ import {
   type AnswerSpec,
   type CallbackName,
   callbacks,
+  EventData,
   type Failure,
   type FailureKind,
   type FailurePolicy,
@@ -27,6 +28,8 @@ import { outcomeOf } from './outcome.js';
 export interface Askable {
   readonly id: string;
   readonly mode: 'enforce' | 'observe';
+  /** Types of state events that shall come with its calls. */
+  readonly stateTypes: readonly string[];
   timeoutOf(callback: CallbackName): number;
   policyOf(callback: CallbackName): FailurePolicy | 'skip';
   resultLimitOf(callback: CallbackName): number;
@@ -57,6 +60,10 @@ export interface DispatcherOptions {
   readonly registered: (callback: CallbackName) => readonly Askable[];
   readonly fanOutOf: (callback: CallbackName) => 'parallel' | 'sequential';
 }
+
+/** State events of one type that come with a call, and their size in characters; of more the module asks for those it needs. */
+const MOST_KNOWN_EVENTS = 100;
+const MOST_KNOWN_TEXT = 64 * 1024;
 
 /** How deep the current chain of calls is that modules caused; set by the host's end of the ModuleApi. */
 export const chain = new AsyncLocalStorage<number>();
@@ -181,6 +188,8 @@ class FanOut {
   readonly #calls: (Call | undefined)[] = [];
   #args: readonly unknown[];
   #body: Uint8Array | undefined;
+  #text: string | undefined;
+  readonly #state = new Map<string, Promise<string>>();
   /** How many results of the configuration's order have been taken into the decision. */
   #prefix = 0;
   #decision: Decision = undecided;
@@ -236,7 +245,7 @@ class FanOut {
     return new Call({
       callback,
       callId,
-      body: this.#bodyText(),
+      body: this.#bodyFor(module),
       live: prepared.live,
       timeoutMs,
       depth,
@@ -259,19 +268,38 @@ class FanOut {
   }
 
   /** Serialised once for all modules; anew only when a module changed what the next one is to see. */
-  #bodyText(): Uint8Array {
-    if (this.#body === undefined) {
-      const { callback, callId, options } = this.#parts;
-      const body: CallBody = {
-        callback,
-        callId,
-        args: this.#args,
-        ...(options.origin === undefined ? {} : { origin: options.origin }),
-        ...(options.roomVersion === undefined ? {} : { roomVersion: options.roomVersion }),
-      };
-      this.#body = Buffer.from(JSON.stringify(body));
+  #bodyFor({ stateTypes }: Askable): Uint8Array | Promise<Uint8Array> {
+    this.#text ??= this.#serialise();
+    const state = stateTypes.length === 0 ? undefined : stateOf(this.#parts.prepared.live);
+    if (state === undefined) {
+      this.#body ??= Buffer.from(this.#text);
+      return this.#body;
     }
-    return this.#body;
+    const head = this.#text.slice(0, -1);
+    const known = Promise.all(stateTypes.map((type) => this.#knownState(state, type)));
+    return known.then((parts) => Buffer.from(`${head},"state":{${parts.filter((part) => part !== '').join(',')}}}`));
+  }
+
+  #serialise(): string {
+    const { callback, callId, options } = this.#parts;
+    const body: CallBody = {
+      callback,
+      callId,
+      args: this.#args,
+      ...(options.origin === undefined ? {} : { origin: options.origin }),
+      ...(options.roomVersion === undefined ? {} : { roomVersion: options.roomVersion }),
+    };
+    return JSON.stringify(body);
+  }
+
+  /** Each type is looked up once for all modules. */
+  #knownState(state: StateLookup, type: string): Promise<string> {
+    let part = this.#state.get(type);
+    if (part === undefined) {
+      part = memberOf(state, type).catch(() => '');
+      this.#state.set(type, part);
+    }
+    return part;
   }
 
   #take(index: number, module: Askable, judgement: Judgement, durationMs: number): void {
@@ -303,6 +331,7 @@ class FanOut {
     const { of } = this.#parts.row.answer as Extract<AnswerSpec, { of: number }>;
     this.#args = this.#args.with(of, value);
     this.#body = undefined;
+    this.#text = undefined;
   }
 
   #finish(decision: Decision): void {
@@ -369,4 +398,24 @@ function detailOf(judgement: Judgement): string {
   if (judgement.kind === 'fail') return judgement.message;
   if (judgement.kind === 'refuse') return judgement.refusal.error;
   return judgement.kind === 'answer' && typeof judgement.value === 'string' ? judgement.value : '';
+}
+
+function stateOf(live: ReadonlyMap<number, LiveArg>): StateLookup | undefined {
+  for (const arg of live.values()) if ('state' in arg) return arg.state;
+  return undefined;
+}
+
+/** All state events of a type as a member of a JSON object, or nothing when they are too many. */
+async function memberOf(state: StateLookup, type: string): Promise<string> {
+  const events = await state.list(type, MOST_KNOWN_EVENTS + 1);
+  if (events.length > MOST_KNOWN_EVENTS) return '';
+  const texts: string[] = [];
+  let length = 0;
+  for (const event of events) {
+    const text = JSON.stringify(v.parse(EventData, event));
+    length += text.length;
+    if (length > MOST_KNOWN_TEXT) return '';
+    texts.push(text);
+  }
+  return `${JSON.stringify(type)}:[${texts.join(',')}]`;
 }

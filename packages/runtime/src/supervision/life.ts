@@ -39,7 +39,11 @@ export interface LifeParts {
 export interface Registered {
   readonly callbacks: readonly CallbackName[];
   readonly resources: readonly string[];
+  /** Types of state events that shall come with its calls. */
+  readonly stateTypes: readonly string[];
 }
+
+export const nothingRegistered: Registered = { callbacks: [], resources: [], stateTypes: [] };
 
 /** Why a life did not begin. */
 export class StartFailure extends Error {
@@ -74,12 +78,14 @@ export class StartFailure extends Error {
 const KIBIBYTE = 1024;
 const USUAL_RESULT_LIMIT = 128 * KIBIBYTE;
 const MOST_RESOURCES = 100;
+const MOST_STATE_TYPES = 20;
 
 const Loaded = v.object({ exports: v.array(v.string()) });
 const Configured = v.object({ permissions: v.fallback(v.record(v.string(), v.array(v.string())), {}) });
 const SetUp = v.object({
   callbacks: v.array(v.picklist(callbackNames)),
   resources: v.pipe(v.array(v.pipe(v.string(), v.maxLength(1000))), v.maxLength(MOST_RESOURCES)),
+  stateTypes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(255))), v.maxLength(MOST_STATE_TYPES)),
 });
 
 export class Life {
@@ -90,7 +96,7 @@ export class Life {
   readonly requests = new Map<number, Request>();
   /** What the module asks for; what it has is in the entry. */
   asked: Readonly<Record<string, readonly string[]>> = {};
-  registered: Registered = { callbacks: [], resources: [] };
+  registered = nothingRegistered;
   /** What loading, parseConfig and set-up took, without the waiting for other modules in between. */
   startMs = 0;
   readonly #parts: LifeParts;

@@ -12,7 +12,7 @@ import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
-import { Life, type LifeParts, type Registered, resultLimitOf, StartFailure } from './life.js';
+import { Life, type LifeParts, nothingRegistered, type Registered, resultLimitOf, StartFailure } from './life.js';
 import { sleep, Vigil } from './vigil.js';
 
 export interface ModuleServices {
@@ -65,7 +65,7 @@ export class SupervisedModule implements Askable {
   #state: ModuleState = 'starting';
   #cause = '';
   /** What the first life registered. A later one that registers something else is a module that changed under our hands. */
-  #registered: Registered = { callbacks: [], resources: [] };
+  #registered: Registered = nothingRegistered;
   #asked: Readonly<Record<string, readonly string[]>> = {};
   #startMs = 0;
   #memory: number | undefined;
@@ -110,6 +110,10 @@ export class SupervisedModule implements Askable {
 
   get registered(): Registered {
     return this.#registered;
+  }
+
+  get stateTypes(): readonly string[] {
+    return this.#registered.stateTypes;
   }
 
   get life(): Life | undefined {
@@ -204,7 +208,8 @@ export class SupervisedModule implements Askable {
     } else {
       this.#deadlines.watch(call);
       this.#waiting.add(call);
-      this.#sendWaiting();
+      if (call.body === undefined) void this.#complete(call);
+      else this.#sendWaiting();
     }
   }
 
@@ -353,10 +358,16 @@ export class SupervisedModule implements Askable {
     yield* [...this.#leaving];
   }
 
+  async #complete(call: Call): Promise<void> {
+    call.body = await call.request.body;
+    this.#sendWaiting();
+  }
+
   #sendWaiting(): void {
     const channel = this.#life?.channel;
     if (channel === undefined || channel.closed) return;
     for (const call of this.#waiting) {
+      if (call.body === undefined) continue;
       if (channel.inFlight >= this.entry.limits.callsInFlight) return;
       this.#waiting.delete(call);
       if (!call.isSettled) channel.call(call);

@@ -1,6 +1,8 @@
 // What host and cell say to each other: records of a fixed header and a body. A frame is the records of one turn, written
 // at once; a record explains itself, so the same bytes may cross a socket, a message port, or one day a broker.
 
+import type { EventData } from '@bulkhead/sdk/contract';
+
 /** Types that only the host sends come first, then those that only a cell sends, then those of streams, sent by both. */
 export const RecordType = {
   /** Evaluate the script in the body. Answered. */
@@ -101,6 +103,8 @@ export interface CallBody {
   readonly args: readonly unknown[];
   readonly origin?: 'client' | 'federation';
   readonly roomVersion?: string;
+  /** All state events of the types that the module always wants, as far as they are not too many. */
+  readonly state?: Readonly<Record<string, readonly EventData[]>>;
 }
 
 /** How a configuration, and the manifest with it, comes into the cell. */

@@ -64,7 +64,8 @@ export interface StateMap {
 /** What an embedder hands over instead of a copy of a room's state, pinned to the state before the event. */
 export interface StateLookup {
   get(type: string, stateKey: string): EventData | undefined | Promise<EventData | undefined>;
-  list(type: string): readonly EventData[] | Promise<readonly EventData[]>;
+  /** @param limit no more than so many are needed, where it is given */
+  list(type: string, limit?: number): readonly EventData[] | Promise<readonly EventData[]>;
   entries(): Iterable<EventData> | AsyncIterable<EventData>;
 }
 

@@ -220,6 +220,12 @@ export interface RoomState {
 }
 
 /** Everything that a module may ask of the homeserver. */
+/** What shall come with each call that has `stateEvents`, so that reading it asks nobody. */
+export interface StateOptions {
+  /** Types of state events, at most 20. A type of which a room has over 100 events or 64 KiB is left to be asked for. */
+  readonly stateTypes?: readonly string[];
+}
+
 export interface ModuleApi {
   /** The entry's `id` in the configuration. */
   readonly moduleId: string;
@@ -238,7 +244,7 @@ export interface ModuleApi {
 
   registerSpamCheckerCallbacks(callbacks: Callbacks<'spamChecker'>): void;
   registerAccountValidityCallbacks(callbacks: Callbacks<'accountValidity'>): void;
-  registerThirdPartyRulesCallbacks(callbacks: Callbacks<'thirdPartyRules'>): void;
+  registerThirdPartyRulesCallbacks(callbacks: Callbacks<'thirdPartyRules'>, options?: StateOptions): void;
   registerPresenceRouterCallbacks(callbacks: Callbacks<'presenceRouter'>): void;
   /** Answers everything at and below `path`; the request keeps its full URL. */
   registerWebResource(path: string, resource: WebResource): void;

@@ -62,7 +62,10 @@ export function createModuleApi({ manifest, registry, remote, streams }: Parts):
 
     registerSpamCheckerCallbacks: (callbacks) => registry.register('spamChecker', callbacks),
     registerAccountValidityCallbacks: (callbacks) => registry.register('accountValidity', callbacks),
-    registerThirdPartyRulesCallbacks: (callbacks) => registry.register('thirdPartyRules', callbacks),
+    registerThirdPartyRulesCallbacks: (callbacks, { stateTypes = [] } = {}) => {
+      registry.register('thirdPartyRules', callbacks);
+      registry.wantState(stateTypes);
+    },
     registerPresenceRouterCallbacks: (callbacks) => registry.register('presenceRouter', callbacks),
     registerWebResource: (path, resource) => registry.registerResource(path, resource),
 

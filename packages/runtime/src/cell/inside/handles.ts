@@ -10,12 +10,21 @@ import {
 import type { Streams } from '../../wire/streams.js';
 import type { Remote } from './remote.js';
 
-/** What was looked up once in a call is kept for the call: the state is pinned. */
-export function stateHandle(remote: Remote, callId: number): StateMap {
+/** What came with the call, or was looked up once in it, is kept for the call: the state is pinned. */
+export function stateHandle(
+  remote: Remote,
+  callId: number,
+  known: Readonly<Record<string, readonly EventData[]>>,
+): StateMap {
   const found = new Map<string, Promise<MatrixEvent | undefined>>();
   const lists = new Map<string, Promise<readonly MatrixEvent[]>>();
+  for (const [type, data] of Object.entries(known)) {
+    lists.set(type, Promise.resolve(data.map(createMatrixEvent)));
+  }
   return Object.freeze({
     get(type: string, stateKey = '') {
+      const all = lists.get(type);
+      if (all !== undefined) return all.then((events) => events.find(({ state_key }) => state_key === stateKey));
       const key = JSON.stringify([type, stateKey]);
       let event = found.get(key);
       if (event === undefined) {

@@ -98,7 +98,11 @@ export class Loop {
       this.#instance = new (this.#class as ModuleClass)(this.#config, api);
       await this.#instance.ready;
       registry.close();
-      answer(id, { callbacks: [...registry.callbacks.keys()], resources: registry.resources.map(({ path }) => path) });
+      answer(id, {
+        callbacks: [...registry.callbacks.keys()],
+        resources: registry.resources.map(({ path }) => path),
+        stateTypes: [...registry.stateTypes],
+      });
     } catch (error) {
       answerError(id, error);
     }
@@ -118,7 +122,7 @@ export class Loop {
         case 'event':
           return createMatrixEvent(value as EventData);
         case 'state':
-          return stateHandle(this.#remote, id);
+          return stateHandle(this.#remote, id, body.state ?? {});
         case 'file':
           return fileHandle(this.#remote, this.#streams, id, index, value as { size: number });
         default:

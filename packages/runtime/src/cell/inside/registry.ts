@@ -3,11 +3,14 @@
 import { ApiError, closeNames, type WebResource } from '@bulkhead/sdk/contract';
 import type { ManifestRow } from '../../wire/record.js';
 
+const MOST_STATE_TYPES = 20;
+
 type AnyCallback = (...args: unknown[]) => unknown;
 
 export class Registry {
   readonly callbacks = new Map<string, AnyCallback>();
   readonly resources: { readonly path: string; readonly resource: WebResource }[] = [];
+  readonly stateTypes = new Set<string>();
   readonly #rows: Readonly<Record<string, ManifestRow>>;
   #open = true;
 
@@ -39,6 +42,16 @@ export class Registry {
       }
       if (this.callbacks.has(name)) throw new ApiError('InvalidRegistration', `"${name}" is registered twice`);
       this.callbacks.set(name, callback as AnyCallback);
+    }
+  }
+
+  wantState(stateTypes: unknown): void {
+    if (!Array.isArray(stateTypes) || !stateTypes.every((type) => typeof type === 'string' && type.length <= 255)) {
+      throw new ApiError('InvalidRegistration', 'stateTypes must be a list of event types');
+    }
+    for (const type of stateTypes) this.stateTypes.add(type);
+    if (this.stateTypes.size > MOST_STATE_TYPES) {
+      throw new ApiError('InvalidRegistration', `at most ${MOST_STATE_TYPES} stateTypes can come with a call`);
     }
   }
 

@@ -75,7 +75,7 @@ export default {
       name: 'dispatch-knows-the-wire-alone',
       comment: 'No threads, no processes, no configuration: a module is something that can be asked.',
       from: room('dispatch'),
-      to: [room('dispatch', 'wire'), sdk],
+      to: [room('dispatch', 'wire', 'layers'), sdk],
       npm: ['valibot'],
     }),
     only({
@@ -104,7 +104,7 @@ export default {
       name: 'cell-knows-the-wire-alone',
       comment: 'Nothing of the host is loaded into a cell.',
       from: room('cell'),
-      to: [room('cell', 'wire'), sdk],
+      to: [room('cell', 'wire', 'layers'), sdk],
       npm: ['comlink', 'ses', 'web-streams-polyfill'],
     }),
     never(
@@ -117,7 +117,7 @@ export default {
       name: 'hull-knows-the-task-alone',
       comment: 'Nothing of the host is loaded into a hull.',
       from: room('hull'),
-      to: [room('hull', 'wire'), `${runtime}cell/task\\.ts$`, sdk],
+      to: [room('hull', 'wire', 'layers'), `${runtime}cell/task\\.ts$`, sdk],
       npm: ['piscina', 'valibot'],
     }),
     never(

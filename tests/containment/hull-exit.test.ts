@@ -14,7 +14,7 @@ const bundles = join(dirname(runtime), 'bundles');
 const ENDLESS = 'Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1)';
 
 t.test('a hull whose main thread fails is gone, whatever its cells are doing', async (t) => {
-  const hull = spawn(process.execPath, [join(bundles, 'hull.cjs'), bundles], {
+  const hull = spawn(process.execPath, [join(bundles, 'hull.cjs'), bundles, '[]'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     env: {},
   });

@@ -6,6 +6,7 @@ import { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import { runInThisContext } from 'node:vm';
 import { workerData } from 'node:worker_threads';
+import { layers } from '../layers.js';
 import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
@@ -21,8 +22,10 @@ const LARGEST_BODY = 2 * MEBIBYTE;
 const LARGEST_BACKLOG = 16 * MEBIBYTE;
 const MOST_TIMERS = 10_000;
 
-const { isolation } = workerData as CellData;
-if (isolation === 'compartment') lockdownCell();
+const { isolation, layersOff } = workerData as CellData;
+layers.takeOff(...layersOff);
+const isLockedDown = isolation === 'compartment' && layers.has('ses');
+if (isLockedDown) lockdownCell();
 
 /** A cell's whole life. It ends with its thread: nothing of one life is ever there in another. */
 export default function live(task: CellTask): Promise<never> {
@@ -73,7 +76,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   const begin = (id: number, script: string): void => {
     try {
       const connect = evaluate(script, onUncaught);
-      deliver = connect(isolation === 'thread' ? send : harden(send));
+      deliver = connect(isLockedDown ? harden(send) : send);
       deliver(load, 0, id, 0, '');
     } catch (error) {
       sendError(id, error);
@@ -106,7 +109,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
 }
 
 function evaluate(script: string, onUncaught: (error: unknown) => void): Connect {
-  if (isolation === 'thread') {
+  if (!isLockedDown) {
     // A trusted module: node's own globals and built-ins, as far as the flags of the thread allow.
     Object.assign(globalThis, { require: createRequire(__filename) });
     return runInThisContext(script) as Connect;

@@ -1,6 +1,7 @@
 // The Piscina task that is a cell's whole life, as the hull gives it to the thread.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { Layer } from '../layers.js';
 
 export interface CellTask {
   readonly carrier: { readonly fd: number } | { readonly port: MessagePort };
@@ -19,4 +20,6 @@ export const MARKS_BYTES = 4 * Object.keys(Mark).length;
 /** What the pool tells every thread that it starts. */
 export interface CellData {
   readonly isolation: 'compartment' | 'thread';
+  /** Layers that a test has taken off. */
+  readonly layersOff: readonly Layer[];
 }

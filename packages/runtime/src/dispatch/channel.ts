@@ -2,6 +2,7 @@
 // unknown, late or answered already is counted and dropped, and a record that the protocol does not know ends the channel.
 
 import * as v from 'valibot';
+import { layers } from '../layers.js';
 import type { Carrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, logLevels, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
@@ -80,7 +81,7 @@ export class Channel {
       this.#closedNow = resolve;
     });
     const reader = new FrameReader(
-      (type) => LIMITS[type] ?? -1,
+      (type) => (layers.has('record_limits') ? (LIMITS[type] ?? -1) : Number.POSITIVE_INFINITY),
       (record) => this.#receive(record),
     );
     carrier.onBytes((bytes) => {

@@ -2,11 +2,13 @@
 
 import { Socket } from 'node:net';
 import { join } from 'node:path';
+import { type Layer, layers } from '../layers.js';
 import { CONTROL_FD, type HullCommand, type HullReport, lineReader } from './control.js';
 import { CellPool, type PooledCell } from './pool.js';
 import { watchCells } from './watchdog.js';
 
-const [bootstrapFolder, ...cellFlags] = process.argv.slice(2) as [string, ...string[]];
+const [bootstrapFolder, layersOff, ...cellFlags] = process.argv.slice(2) as [string, string, ...string[]];
+layers.takeOff(...(JSON.parse(layersOff) as Layer[]));
 const pool = new CellPool({ bootstrap: join(bootstrapFolder, 'cell.cjs'), execArgv: cellFlags });
 const cells = new Map<number, PooledCell>();
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });

@@ -3,6 +3,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { type CellData, type CellTask, MARKS_BYTES, Mark } from '../cell/task.js';
+import { layers } from '../layers.js';
 
 export interface PoolOptions {
   /** The script that a thread runs, as one file. */
@@ -66,7 +67,7 @@ export class CellPool {
     const key = `${memory}/${isolation}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const workerData: CellData = { isolation };
+      const workerData: CellData = { isolation, layersOff: layers.off() };
       pool = new Piscina({
         filename: this.#options.bootstrap,
         minThreads: 0,
@@ -77,7 +78,7 @@ export class CellPool {
         atomics: 'disabled',
         recordTiming: false,
         env: {},
-        execArgv: [...this.#options.execArgv],
+        ...(layers.has('cell_flags') ? { execArgv: [...this.#options.execArgv] } : {}),
         resourceLimits: {
           maxOldGenerationSizeMb: Math.ceil(memory / MEBIBYTE),
           maxYoungGenerationSizeMb: Math.min(16, Math.ceil(memory / MEBIBYTE / 4)),

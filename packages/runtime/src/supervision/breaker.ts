@@ -1,5 +1,7 @@
 // After repeated failures a module is not asked any more for a while, and then once, to see.
 
+import { layers } from '../layers.js';
+
 export interface BreakerOptions {
   /** How many failures within the window park the module. */
   readonly failures: number;
@@ -33,7 +35,7 @@ export class Breaker {
 
   /** Whether a call may pass; when the pause is over, the one that asks first is the probe. */
   admits(now = performance.now()): boolean {
-    if (this.#state.state === 'closed') return true;
+    if (this.#state.state === 'closed' || !layers.has('breaker')) return true;
     if (this.#state.state === 'probing' || now < this.#state.until) return false;
     this.#state = { state: 'probing' };
     return true;

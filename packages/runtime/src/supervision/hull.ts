@@ -16,6 +16,7 @@ import { BulkheadError } from '../dispatch/errors.js';
 import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
 import { type CellEnd, CellPool, type PooledCell } from '../hull/pool.js';
 import { watchCells } from '../hull/watchdog.js';
+import { layers } from '../layers.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
 
 export interface CellOptions {
@@ -62,6 +63,13 @@ const bundles = join(dirname(fileURLToPath(import.meta.url)), '../bundles');
 const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission';
+const hullFlags = [
+  permission,
+  '--allow-worker',
+  `--allow-fs-read=${bundles}`,
+  '--disable-warning=ExperimentalWarning',
+  '--disable-warning=SecurityWarning',
+];
 /** Of a cell's own. Without --allow-worker: a thread that a cell starts is refused, whatever flags it asks for. */
 const cellFlags = [permission, `--allow-fs-read=${bundles}`, '--disable-warning=ExperimentalWarning'];
 /** Within the host's process the pool is not bundled, and its threads begin with a file of Piscina's. */
@@ -86,13 +94,10 @@ export function spawnHull(slots: number): Hull {
   const child = spawn(
     process.execPath,
     [
-      permission,
-      '--allow-worker',
-      `--allow-fs-read=${bundles}`,
-      '--disable-warning=ExperimentalWarning',
-      '--disable-warning=SecurityWarning',
+      ...(layers.has('hull_flags') ? hullFlags : []),
       join(bundles, 'hull.cjs'),
       bundles,
+      JSON.stringify(layers.off()),
       ...cellFlags,
     ],
     // Its own process group, so that the terminal's Ctrl-C is the host's alone to answer.

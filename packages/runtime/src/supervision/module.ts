@@ -6,6 +6,7 @@ import type { ModuleEntry } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
 import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
+import { layers } from '../layers.js';
 import { mapStack } from '../loading/stack.js';
 import type { ModuleEvents, ModuleState, ModuleStatus } from '../modules.js';
 import type { Logger } from '../observe/log.js';
@@ -431,7 +432,7 @@ export class SupervisedModule implements Askable {
     });
     setTimeout(() => {
       // Some loops inside V8 cannot be interrupted. The others of the hull go on in another.
-      if (!life.channel.closed) this.#services.stubborn(this, life);
+      if (!life.channel.closed && layers.has('escalation')) this.#services.stubborn(this, life);
     }, KILL_MS).unref();
   }
 

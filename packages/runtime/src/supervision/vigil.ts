@@ -2,6 +2,7 @@
 
 import type { Call } from '../dispatch/call.js';
 import type { Pong } from '../dispatch/channel.js';
+import { layers } from '../layers.js';
 import type { Life } from './life.js';
 
 /** A cell that was asked for a sign of life and gives none for so long is blocked. */
@@ -40,7 +41,7 @@ export class Vigil {
     let alive = await Promise.race([pong, sleep(PING_MS)]);
     if (alive === undefined && !life.cell.isBusy()) alive = await Promise.race([pong, sleep(STARVED_MS)]);
     this.#doubted.delete(life);
-    if (alive !== undefined || life.channel.closed) return;
+    if (alive !== undefined || life.channel.closed || !layers.has('vigil')) return;
     // What it has begun since has time of its own; when that is over we are here again.
     const running = life.channel.pending(life.cell.lastBegun());
     if (life.cell.isBusy() && running !== undefined && running.msLeft > 0) return;
@@ -50,7 +51,7 @@ export class Vigil {
   /** Now and then, for loops that no call waits for. */
   look(life: Life): void {
     if (this.#looked?.life === life) {
-      if (performance.now() - this.#looked.at > this.#options.longestMs()) {
+      if (layers.has('vigil') && performance.now() - this.#looked.at > this.#options.longestMs()) {
         this.#looked = undefined;
         this.#options.blocked(life, 'its event loop is blocked', false);
       }

@@ -155,6 +155,25 @@ for (const containment of containments) {
     t.match(await looping, { allowed: false }, 'the loop itself has failed');
   });
 
+  t.test(`${containment}: calls that only stood beside the one that loops`, async (t) => {
+    const timeouts = { check_event_for_spam: '10s' };
+    const modules = await start(t, [puppet('bad', { timeouts })], { containment });
+    const before = JSON.parse((await tell(modules, 'bad', 'context')).said) as { life: string };
+    const [answered, suspended, looping, behind] = await Promise.all([
+      tell(modules, 'bad', 'context'),
+      tell(modules, 'bad', 'pause', { ms: 400 }),
+      modules.spamChecker.userMayCreateRoom('@loop:example.com', {}),
+      tell(modules, 'bad', 'context'),
+    ]);
+    t.match(looping, { allowed: false, failures: [{ kind: 'module_timeout' }] });
+    for (const { said } of [answered, behind]) {
+      const { attempt, life } = JSON.parse(said) as { attempt: number; life: string };
+      t.equal(attempt, 2, 'the next life is asked');
+      t.not(life, before.life);
+    }
+    t.match(suspended, { allowed: true }, 'another call was on the stack');
+  });
+
   t.test(`${containment}: whose time it was`, async (t) => {
     const modules = await start(t, [puppet('bad', { timeout: '300ms' })], {
       containment,

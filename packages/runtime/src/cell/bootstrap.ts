@@ -13,7 +13,7 @@ import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord 
 import { createEndowments } from './endowments.js';
 import type { Connect, Deliver } from './inside/connect.js';
 import { getStackString, lockdownCell } from './lockdown.js';
-import { type CellData, type CellTask, Mark } from './task.js';
+import { type CellData, type CellTask, Mark, MOST_UNSENT } from './task.js';
 
 const MEBIBYTE = 1 << 20;
 /** The host checks each row's own limit; nothing larger than this leaves at all. */
@@ -41,8 +41,19 @@ export default function live(task: CellTask): Promise<never> {
 
 function serve(carrier: Carrier, marks: Int32Array): void {
   const { ping, call, load } = RecordType;
-  const writer = new FrameWriter((frame) => carrier.write(frame));
+  const writer = new FrameWriter((frame) => {
+    carrier.write(frame);
+    marks[Mark.unsent] = 0;
+  });
   let deliver: Deliver | undefined;
+
+  /** If the next call never ends, this answer is not lost with it: it is known that it was given. */
+  const markUnsent = (id: number): void => {
+    if (marks[Mark.unsent] === MOST_UNSENT) writer.flush();
+    const index = (marks[Mark.unsent] as number) + 1;
+    marks[Mark.unsent + index] = id;
+    marks[Mark.unsent] = index;
+  };
 
   const sendText = (type: number, flags: number, id: number, text: string): void =>
     writer.push(type, flags, id, 0, Buffer.from(text, 'utf8'));
@@ -55,6 +66,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   const send = (type: unknown, flags: unknown, id: unknown, aux: unknown, body: unknown, error: unknown): void => {
     if (!isUint(type) || !isUint(flags) || !isUint(id) || !isUint(aux)) throw new TypeError('send takes numbers');
     if (carrier.backlog() > LARGEST_BACKLOG) throw new RangeError('too much is under way to the host');
+    if (type === RecordType.answer) markUnsent(id);
     if (typeof body !== 'string') {
       writer.push(type, flags, id, aux, body === undefined ? undefined : copyBytes(body));
     } else if (body.length <= LARGEST_BODY) {
@@ -94,12 +106,16 @@ function serve(carrier: Carrier, marks: Int32Array): void {
       return;
     }
     if (deliver === undefined) return;
-    if (type === call) marks[Mark.begun] = id;
+    if (type === call) {
+      marks[Mark.begun] = id;
+      marks[Mark.current] = id;
+    }
     try {
       deliver(type, flags, id, aux, type === RecordType.chunk ? copyOf(body) : text(body));
     } catch (error) {
       sendError(id, error);
     }
+    marks[Mark.current] = 0;
   };
 
   // The host is trusted; the limits are those of the wire.

@@ -9,13 +9,31 @@ export interface CellTask {
   readonly marks: SharedArrayBuffer;
 }
 
-/** What stands at which index of the marks (an Int32Array). */
-export const Mark = {
-  /** The id of the call that was begun last. */
-  begun: 0,
-} as const;
+/** What a cell leaves in the marks, so that it is known whose fault its end was. Ids are those of `call` records. */
+export interface CellMarks {
+  /** The call that was begun last; infinite when nothing is known but that the thread was free. */
+  readonly begun: number;
+  /** The call whose function is on the stack; 0 for none: then it is a continuation, a timer or a web request that runs. */
+  readonly current: number;
+  /** Calls that were answered, though the answers have not left. */
+  readonly unsent: readonly number[];
+}
 
-export const MARKS_BYTES = 4 * Object.keys(Mark).length;
+/** What stands at which index of the marks (an Int32Array). The ids of unsent answers follow their number. */
+export const Mark = { begun: 0, current: 1, unsent: 2 } as const;
+export const MOST_UNSENT = 256;
+export const MARKS_BYTES = 4 * (Mark.unsent + 1 + MOST_UNSENT);
+
+export function readMarks(marks: Int32Array): CellMarks {
+  // Ids have 32 bits; the marks are signed. A thread that is not locked down could write any number here.
+  const at = (index: number): number => Atomics.load(marks, index) >>> 0;
+  const unsent = Math.min(at(Mark.unsent), MOST_UNSENT);
+  return {
+    begun: at(Mark.begun),
+    current: at(Mark.current),
+    unsent: Array.from({ length: unsent }, (_, index) => at(Mark.unsent + 1 + index)),
+  };
+}
 
 /** What the pool tells every thread that it starts. */
 export interface CellData {

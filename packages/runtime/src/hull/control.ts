@@ -1,6 +1,7 @@
 // What host and hull say to each other over the control pipe: one JSON object a line.
 
 import * as v from 'valibot';
+import { MOST_UNSENT } from '../cell/task.js';
 
 export type HullCommand =
   | {
@@ -13,12 +14,23 @@ export type HullCommand =
 
 const uint = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
+const Marks = v.strictObject({
+  begun: uint,
+  current: uint,
+  unsent: v.pipe(v.array(uint), v.maxLength(MOST_UNSENT), v.readonly()),
+});
+
 /** The host's view of it: a module that got as far as the hull's main thread could write here. */
 export const HullReport = v.variant('report', [
   v.strictObject({ report: v.literal('up') }),
-  v.strictObject({ report: v.literal('ended'), slot: uint, begun: uint, cause: v.pipe(v.string(), v.maxLength(1000)) }),
-  /** The cells whose threads were busy without a pause, and which call each had begun last. */
-  v.strictObject({ report: v.literal('busy'), cells: v.array(v.strictObject({ slot: uint, begun: uint })) }),
+  v.strictObject({
+    report: v.literal('ended'),
+    slot: uint,
+    marks: Marks,
+    cause: v.pipe(v.string(), v.maxLength(1000)),
+  }),
+  /** The cells whose threads were busy without a pause, and what each is doing. */
+  v.strictObject({ report: v.literal('busy'), cells: v.array(v.strictObject({ slot: uint, marks: Marks })) }),
 ]);
 export type HullReport = v.InferOutput<typeof HullReport>;
 

@@ -2,7 +2,7 @@
 
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { type CellData, type CellTask, MARKS_BYTES, Mark } from '../cell/task.js';
+import { type CellData, type CellMarks, type CellTask, MARKS_BYTES, readMarks } from '../cell/task.js';
 import { layers } from '../layers.js';
 
 export interface PoolOptions {
@@ -12,9 +12,9 @@ export interface PoolOptions {
   readonly execArgv: readonly string[];
 }
 
-/** How one cell ended, and which call it had begun last. */
+/** How one cell ended, and what it was doing. */
 export interface CellEnd {
-  readonly begun: number;
+  readonly marks: CellMarks;
   readonly cause: string;
 }
 
@@ -23,7 +23,7 @@ export interface PooledCell {
   kill(): void;
   /** The share of the time since the last question that the thread was busy, from 0 to 1. */
   load(): number;
-  begun(): number;
+  marks(): CellMarks;
 }
 
 const MEBIBYTE = 1 << 20;
@@ -41,25 +41,24 @@ export class CellPool {
 
   /** @param memory the heap limit, in bytes */
   open(carrier: CellTask['carrier'], memory: number, isolation: CellData['isolation']): PooledCell {
-    const marks = new SharedArrayBuffer(MARKS_BYTES);
-    const view = new Int32Array(marks);
+    const shared = new SharedArrayBuffer(MARKS_BYTES);
+    const view = new Int32Array(shared);
     const abort = new AbortController();
     const pool = this.#pool(memory, isolation);
     const known = new Set(pool.threads);
     const transferList: MessagePort[] = 'port' in carrier ? [carrier.port] : [];
-    const task: CellTask = { carrier, marks };
+    const task: CellTask = { carrier, marks: shared };
     const life = pool.run(task, { signal: abort.signal, transferList });
     const thread = pool.threads.find((candidate) => !known.has(candidate));
-    // Ids have 32 bits; the mark is signed.
-    const begun = (): number => Atomics.load(view, Mark.begun) >>> 0;
+    const marks = (): CellMarks => readMarks(view);
     return {
       ended: life.then(
-        () => ({ begun: begun(), cause: 'ended' }),
-        (error: unknown) => ({ begun: begun(), cause: error instanceof Error ? error.message : String(error) }),
+        () => ({ marks: marks(), cause: 'ended' }),
+        (error: unknown) => ({ marks: marks(), cause: error instanceof Error ? error.message : String(error) }),
       ),
       kill: () => abort.abort(),
       load: loadOf(thread),
-      begun,
+      marks,
     };
   }
 

@@ -1,5 +1,6 @@
 // Looks at the threads from outside: it sees a loop that the thread itself will never tell of.
 
+import type { CellMarks } from '../cell/task.js';
 import type { PooledCell } from './pool.js';
 
 /** How often it looks; who was busy for two looks in a row is told. */
@@ -9,8 +10,7 @@ const BUSY = 0.9;
 
 export interface Busy<K> {
   readonly key: K;
-  /** The call that it had begun last. */
-  readonly begun: number;
+  readonly marks: CellMarks;
 }
 
 /**
@@ -26,17 +26,20 @@ export function watchCells<K>(cells: ReadonlyMap<K, PooledCell>, told: (busy: re
     for (const [key, cell] of cells) {
       if (cell.load() < BUSY) continue;
       now.add(key);
-      if (before.has(key)) busy.push({ key, begun: cell.begun() });
+      if (before.has(key)) busy.push({ key, marks: cell.marks() });
     }
     before = now;
-    if (
-      busy.length === last.length &&
-      busy.every(({ key, begun }, i) => last[i]?.key === key && last[i]?.begun === begun)
-    )
-      return;
+    if (isSame(busy, last)) return;
     last = busy;
     told(busy);
   };
   const timer = setInterval(look, LOOK_MS).unref();
   return () => clearInterval(timer);
 }
+
+const isSame = <K>(a: readonly Busy<K>[], b: readonly Busy<K>[]): boolean =>
+  a.length === b.length &&
+  a.every(({ key, marks }, index) => {
+    const other = b[index] as Busy<K>;
+    return key === other.key && marks.begun === other.marks.begun && marks.current === other.marks.current;
+  });

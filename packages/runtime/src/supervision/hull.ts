@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import * as v from 'valibot';
+import type { CellMarks } from '../cell/task.js';
 import { Channel } from '../dispatch/channel.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
@@ -33,8 +34,8 @@ export interface Cell extends CellOptions {
   readonly ended: Promise<CellEnd>;
   /** Whether its thread was busy without a pause when the watchdog looked last. */
   isBusy(): boolean;
-  /** The id of the call that it had begun last; infinite when its thread is free, and has begun whatever it was sent. */
-  lastBegun(): number;
+  /** What its thread was doing when the watchdog found it busy. */
+  marks(): CellMarks;
   kill(): void;
 }
 
@@ -81,8 +82,10 @@ const HULL_NICENESS = 5;
 const HULL_OOM_SCORE = '800';
 /** How long after its socket's end a cell's own may be told; a hull that is short of a core takes its time. */
 const REPORT_MS = 2_000;
+/** Of a thread that is not busy: it has begun whatever it was sent. */
+const FREE: CellMarks = { begun: Number.POSITIVE_INFINITY, current: 0, unsent: [] };
 /** Of a cell of which nothing was told. */
-const LOST: CellEnd = { begun: Number.POSITIVE_INFINITY, cause: 'lost' };
+const LOST: CellEnd = { marks: FREE, cause: 'lost' };
 
 interface ProcessCell extends Cell {
   readonly slot: number;
@@ -122,8 +125,8 @@ class ProcessHull implements Hull {
   readonly #free: number[];
   readonly #bySlot = new Map<number, ProcessCell>();
   readonly #cells = new Set<Cell>();
-  /** Slots whose threads are busy, with the call that each had begun last. */
-  #busy = new Map<number, number>();
+  /** Slots whose threads are busy, with what each is doing. */
+  #busy = new Map<number, CellMarks>();
   #stderr = '';
 
   constructor(child: ChildProcess, slots: number) {
@@ -190,7 +193,7 @@ class ProcessHull implements Hull {
         orLost(Promise.race([reported, this.exited.then(({ cause }) => lastKnown(cell, cause))])),
       ),
       isBusy: () => this.#busy.has(slot),
-      lastBegun: () => this.#busy.get(slot) ?? Number.POSITIVE_INFINITY,
+      marks: () => this.#busy.get(slot) ?? FREE,
       kill: () => this.#command({ command: 'kill', slot }),
     };
     this.#bySlot.set(slot, cell);
@@ -220,7 +223,7 @@ class ProcessHull implements Hull {
     if (report.report === 'ended') {
       this.#bySlot.get(report.slot)?.report(report);
     } else if (report.report === 'busy') {
-      this.#busy = new Map(report.cells.map(({ slot, begun }) => [slot, begun]));
+      this.#busy = new Map(report.cells.map(({ slot, marks }) => [slot, marks]));
     }
   }
 
@@ -246,7 +249,7 @@ class ProcessHull implements Hull {
 
 /** What the watchdog said last of a cell that was lost with its hull. */
 const lastKnown = (cell: ProcessCell, cause: string): CellEnd => ({
-  begun: cell.lastBegun(),
+  marks: cell.marks(),
   cause: `its hull ended by ${cause}`,
 });
 
@@ -296,7 +299,7 @@ export class ThreadHull implements Hull {
         return end;
       }),
       isBusy: () => this.#busy.has(cell),
-      lastBegun: () => pooled.begun(),
+      marks: () => pooled.marks(),
       kill: () => pooled.kill(),
     };
     this.#cells.set(cell, pooled);

@@ -2,6 +2,7 @@
 // answer, begins another, and stops asking a module that fails again and again.
 
 import { type CallbackName, callbacks, type FailureKind, type FailurePolicy, type Row } from '@bulkhead/sdk/contract';
+import type { CellMarks } from '../cell/task.js';
 import type { ModuleEntry } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
 import { Deadlines } from '../dispatch/deadline.js';
@@ -292,10 +293,9 @@ export class SupervisedModule implements Askable {
       this.#life = undefined;
       this.#restart(`its hull ended: ${cause}`);
     }
-    // An innocent module's calls are all asked again, begun or not; a suspect's only when they had not begun.
-    const again = role === 'innocent' ? 'all' : 'unbegun';
+    const again = role === 'innocent' ? 'all' : 'innocent';
     for (const life of lost) {
-      this.#takeBack(life, life.cell.lastBegun(), 'the hull was aborted while the call was running', again);
+      this.#takeBack(life, life.cell.marks(), 'the hull was aborted while the call was running', again);
     }
     if (role === 'culprit') this.#parked(`aborted its hull: ${cause}`);
   }
@@ -445,7 +445,7 @@ export class SupervisedModule implements Askable {
   }
 
   #watchEnd(life: Life): void {
-    void life.cell.ended.then(({ begun, cause }) => {
+    void life.cell.ended.then(({ marks, cause }) => {
       if (life === this.#life) {
         this.#life = undefined;
         this.#services.logger.warn({ module: this.id, cause }, `the cell of ${this.id} was lost: ${cause}`);
@@ -453,18 +453,26 @@ export class SupervisedModule implements Askable {
         this.#failed(`its cell was lost: ${cause}`);
         this.#restart(cause);
       }
-      this.#takeBack(life, begun, `the cell was lost while the call was running: ${cause}`);
+      this.#takeBack(life, marks, `the cell was lost while the call was running: ${cause}`);
     });
   }
 
   /**
-   * Calls that had not begun are asked once more, of the next life, if their deadlines allow. With `all` those that had
-   * begun are, too, but for notifications: being told twice may do something twice.
+   * Calls that cannot have ended the cell are asked once more, of the next life, if their deadlines allow; with `all`
+   * those that may have are, too. Being told twice may do something twice: notifications that had begun are not repeated.
    */
-  #takeBack(life: Life, begun: number, message: string, again: 'unbegun' | 'all' = 'unbegun'): void {
+  #takeBack(life: Life, marks: CellMarks, message: string, again: 'innocent' | 'all' = 'innocent'): void {
     for (const call of life.channel.takePending()) {
       if (call.isSettled) continue;
-      const askable = call.recordId > begun || (again === 'all' && callbacks[call.request.callback].join !== 'notify');
+      const isAnswered = marks.unsent.includes(call.recordId);
+      const isUnbegun = call.recordId > marks.begun;
+      const isNotification = callbacks[call.request.callback].join === 'notify';
+      if (isNotification && isAnswered) {
+        call.settle({ kind: 'nothing' });
+        continue;
+      }
+      const isInnocent = isAnswered || (marks.current !== 0 && marks.current !== call.recordId);
+      const askable = isUnbegun || ((isInnocent || again === 'all') && !isNotification);
       if (askable && call.attempt === 1 && call.msLeft > 0 && this.#state !== 'stopped') {
         call.attempt = 2;
         if (this.#breaker.state.state === 'closed') this.#waiting.add(call);

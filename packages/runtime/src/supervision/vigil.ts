@@ -30,7 +30,7 @@ export class Vigil {
 
   /** Whether the call stands in line behind one that keeps the thread busy. */
   isBehind({ cell }: Life, call: Call): boolean {
-    return cell.isBusy() && call.recordId > cell.lastBegun();
+    return cell.isBusy() && call.recordId > cell.marks().begun;
   }
 
   /** Something took too long: is it late, or is the event loop blocked? */
@@ -43,7 +43,7 @@ export class Vigil {
     this.#doubted.delete(life);
     if (alive !== undefined || life.channel.closed || !layers.has('vigil')) return;
     // What it has begun since has time of its own; when that is over we are here again.
-    const running = life.channel.pending(life.cell.lastBegun());
+    const running = life.channel.pending(life.cell.marks().current);
     if (life.cell.isBusy() && running !== undefined && running.msLeft > 0) return;
     this.#options.blocked(life, `no sign of life since ${what}`, counted);
   }

@@ -42,7 +42,7 @@ t.test('a plain Synapse-style entry gets every default', (t) => {
 t.test('every key has its effect', (t) => {
   const { config, problems } = read(`
 server_name: example.org
-bulkhead: { containment: thread, fan_out: sequential, storage: ./data }
+bulkhead: { containment: thread, fan_out: sequential, storage: ./data, restarts_per_minute: 7 }
 modules:
   - module: ./demo.ts#Demo
     id: demo
@@ -65,7 +65,13 @@ modules:
 `);
   t.strictSame(problems, []);
   const { modules, ...whole } = config;
-  t.strictSame(whole, { containment: 'thread', fanOut: 'sequential', fanOuts: {}, storage: '/srv/matrix/data' });
+  t.strictSame(whole, {
+    containment: 'thread',
+    fanOut: 'sequential',
+    fanOuts: {},
+    storage: '/srv/matrix/data',
+    restartsPerMinute: 7,
+  });
   t.match(modules, [
     {
       id: 'demo',

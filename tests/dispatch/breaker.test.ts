@@ -8,7 +8,7 @@ const MINUTE = 60_000;
 const options = { failures: 3, window: MINUTE };
 
 t.test('parks after so many failures in the window', async (t) => {
-  const breaker = new Breaker(options);
+  const breaker = new Breaker(options, () => 0);
   t.notOk(breaker.failed(0));
   t.notOk(breaker.failed(1));
   t.ok(breaker.admits(2));
@@ -18,7 +18,7 @@ t.test('parks after so many failures in the window', async (t) => {
 });
 
 t.test('failures outside the window do not count, successes forgive nothing', async (t) => {
-  const breaker = new Breaker(options);
+  const breaker = new Breaker(options, () => 0);
   breaker.failed(0);
   breaker.failed(1);
   breaker.succeeded();
@@ -27,7 +27,7 @@ t.test('failures outside the window do not count, successes forgive nothing', as
 });
 
 t.test('one call is the probe; its success opens the way for all', async (t) => {
-  const breaker = new Breaker(options);
+  const breaker = new Breaker(options, () => 0);
   breaker.park(0);
   t.notOk(breaker.admits(999));
   t.ok(breaker.admits(1000));
@@ -39,7 +39,7 @@ t.test('one call is the probe; its success opens the way for all', async (t) => 
 });
 
 t.test('a probe that fails waits twice as long, five minutes at most; a success makes it short again', async (t) => {
-  const breaker = new Breaker(options);
+  const breaker = new Breaker(options, () => 0);
   const pauses: number[] = [];
   breaker.park(0);
   for (let now = 0; pauses.length < 12; ) {
@@ -61,7 +61,7 @@ t.test('a probe that fails waits twice as long, five minutes at most; a success 
 });
 
 t.test('a probe that tells nothing leaves the next call to be one', async (t) => {
-  const breaker = new Breaker(options);
+  const breaker = new Breaker(options, () => 0);
   breaker.park(0);
   breaker.admits(1000);
   breaker.inconclusive(1001);
@@ -78,7 +78,7 @@ t.test('never parks before the limit, never admits before the pause is over', as
     Promise.resolve(
       fc.assert(
         fc.property(steps, (steps) => {
-          const breaker = new Breaker(options);
+          const breaker = new Breaker(options, () => 0);
           let now = 0;
           let failures: number[] = [];
           for (const [pause, what] of steps) {

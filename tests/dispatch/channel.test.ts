@@ -26,6 +26,7 @@ function connect() {
     ended: false,
     write: (frame: Uint8Array) => reader.push(frame),
     backlog: () => 0,
+    onDrain: () => {},
     onBytes: (listener: (bytes: Uint8Array) => void) => {
       receive = listener;
     },
@@ -42,6 +43,7 @@ function connect() {
     api: (message) => logged.push(message),
     log: (level, message, fields) => logged.push([level, message, fields]),
     violation: (message) => violations.push(message),
+    drained: () => {},
   });
   const cell = {
     send(type: number, flags: number, id: number, body = '') {

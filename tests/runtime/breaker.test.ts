@@ -34,11 +34,11 @@ t.test('parks after so many failures, and settles at once from then on', async (
 t.test('a probe that fails makes the pause longer', async (t) => {
   const modules = await start(t, [puppet('bad', { breaker: { failures: 1 } })]);
   await tell(modules, 'bad', 'throw');
-  jumpAhead(t, 1_001);
+  jumpAhead(t, 1_201);
   t.match(await tell(modules, 'bad', 'throw'), { kind: 'threw' });
-  jumpAhead(t, 1_001);
+  jumpAhead(t, 1_201);
   t.match(await tell(modules, 'bad', 'allow'), { kind: 'parked' }, 'the second pause is twice the first');
-  jumpAhead(t, 1_000);
+  jumpAhead(t, 1_200);
   t.match(await tell(modules, 'bad', 'allow'), { kind: undefined });
 });
 

@@ -3,6 +3,7 @@
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
 import { pino } from 'pino';
 import type { StorageBackend } from './api/backend.js';
+import { createRateLimit, type RateLimit } from './api/quota.js';
 import { createStorage, type ModuleStore, openStorage, type Storage } from './api/storage.js';
 import type { ModuleEntry, Problem, RuntimeConfig } from './config/entry.js';
 import { ConfigurationError, inOrder, problemAt } from './config/problem.js';
@@ -68,6 +69,7 @@ class Runtime {
   readonly #fleet: Fleet;
   readonly #dispatcher: Dispatcher;
   readonly #blamer = new Blamer();
+  #restarts: RateLimit;
   readonly #listeners = new Map<keyof ModuleEvents, Set<(data: never) => void>>();
   readonly #watch: NodeJS.Timeout;
   #storage: Storage | undefined;
@@ -88,6 +90,7 @@ class Runtime {
     this.#options = options;
     this.#logger = logger;
     this.#config = config;
+    this.#restarts = restartLimit(config);
     const containment = options.containment ?? config.containment ?? (hullsWork ? 'process' : 'thread');
     if (containment === 'thread') {
       logger.warn(
@@ -211,6 +214,7 @@ class Runtime {
     const before = this.#modules;
     this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.get(id) ?? []);
     this.#config = next;
+    this.#restarts = restartLimit(next);
     this.#adopt(started);
     const settled = this.#dispatcher.settled();
     for (const module of before) if (!this.#modules.includes(module)) void this.#retire(module, settled);
@@ -227,6 +231,7 @@ class Runtime {
     known: readonly Problem[],
     isKept: (candidate: Candidate) => boolean,
   ): Promise<Started> {
+    this.#fleet.expect(entries.length);
     const started = await startModules(entries, this.#services(), isKept);
     const problems = [...known, ...started.problems, ...this.#pathProblems(started)];
     if (problems.length === 0 && this.#closing === undefined) return started;
@@ -283,6 +288,7 @@ class Runtime {
       fleet: this.#fleet,
       logger: this.#logger,
       homeserver: this.#options.homeserver,
+      mayRestart: () => this.#restarts.take(),
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
       stubborn: (module, life) => {
@@ -349,6 +355,9 @@ class Runtime {
     this.#moving = false;
   }
 }
+
+const restartLimit = ({ restartsPerMinute }: RuntimeConfig): RateLimit =>
+  createRateLimit({ perSecond: restartsPerMinute / 60, burst: restartsPerMinute });
 
 const closed = (): BulkheadError => new BulkheadError('Closed', 'the module runtime was closed');
 

@@ -33,6 +33,8 @@ export function readConfig(source: ConfigSource): ReadConfig {
   return { config: emptyConfig(baseDir), problems: [text] };
 }
 
+/** Each takes a core for a fifth of a second. */
+const DEFAULT_RESTARTS = 60;
 const DEFAULT_STORAGE = 'module-data';
 
 const emptyConfig = (baseDir: string): RuntimeConfig => ({
@@ -40,6 +42,7 @@ const emptyConfig = (baseDir: string): RuntimeConfig => ({
   fanOut: 'parallel',
   fanOuts: {},
   storage: resolve(baseDir, DEFAULT_STORAGE),
+  restartsPerMinute: DEFAULT_RESTARTS,
   modules: [],
 });
 
@@ -76,6 +79,7 @@ function interpret(source: Source, baseDir: string): ReadConfig {
     fanOut: typeof fanOut === 'string' ? fanOut : 'parallel',
     fanOuts: typeof fanOut === 'object' ? fanOut : {},
     storage: resolve(baseDir, bulkhead.storage ?? DEFAULT_STORAGE),
+    restartsPerMinute: bulkhead.restarts_per_minute ?? DEFAULT_RESTARTS,
     modules,
   };
   return { config, problems: problems.inOrder() };

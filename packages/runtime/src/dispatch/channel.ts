@@ -15,6 +15,8 @@ export interface ChannelEvents {
   api(message: unknown): void;
   log(level: (typeof logLevels)[number], message: string, fields: unknown): void;
   violation(message: string): void;
+  /** The cell has taken what it was sent. */
+  drained(): void;
 }
 
 const KIBIBYTE = 1024;
@@ -92,6 +94,7 @@ export class Channel {
         this.#violate(error instanceof Error ? error.message : 'unreadable bytes');
       }
     });
+    carrier.onDrain(() => this.#events?.drained());
     carrier.onClose(() => {
       this.#closed = true;
       this.streams.close(new Error('the module is gone'));
@@ -110,6 +113,11 @@ export class Channel {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Bytes that the cell has not taken yet, as far as can be told. */
+  get backlog(): number {
+    return this.#writer.pending + this.#carrier.backlog();
   }
 
   get inFlight(): number {

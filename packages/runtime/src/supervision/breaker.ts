@@ -11,6 +11,8 @@ export interface BreakerOptions {
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 5 * 60_000;
+/** A pause is up to so much longer by chance: modules that failed together are not all probed at once. */
+const JITTER = 0.2;
 
 export type BreakerState =
   | { readonly state: 'closed' }
@@ -21,12 +23,14 @@ export type BreakerState =
 
 export class Breaker {
   readonly #options: BreakerOptions;
+  readonly #random: () => number;
   #failedAt: number[] = [];
   #pause = FIRST_PAUSE_MS;
   #state: BreakerState = { state: 'closed' };
 
-  constructor(options: BreakerOptions) {
+  constructor(options: BreakerOptions, random: () => number = Math.random) {
     this.#options = options;
+    this.#random = random;
   }
 
   get state(): BreakerState {
@@ -65,7 +69,7 @@ export class Breaker {
   }
 
   park(now = performance.now()): void {
-    this.#state = { state: 'open', until: now + this.#pause };
+    this.#state = { state: 'open', until: now + this.#pause * (1 + JITTER * this.#random()) };
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     this.#failedAt = [];
   }

@@ -11,8 +11,10 @@ export interface FleetOptions {
   readonly warmUpFailed: (error: unknown) => void;
 }
 
-/** Socket pairs of the hull that most modules share; a pair is used up by each life. */
-const SHARED_SLOTS = 192;
+/** Socket pairs of the hull that most modules share; a pair is used up by each life. At least so many, and some for each module. */
+const LEAST_SHARED_SLOTS = 192;
+const SLOTS_PER_MODULE = 4;
+const MOST_SLOTS = 1000;
 /** Of a hull for one module. */
 const OWN_SLOTS = 8;
 /** More warm cells than this are not kept in the hull that waits, whatever the number of modules. */
@@ -30,6 +32,7 @@ export class Fleet {
   /** Warm cells, and those being warmed, by hull. */
   readonly #spares = new Map<Hull, Cell[]>();
   readonly #hulls = new Set<Hull>();
+  #sharedSlots = LEAST_SHARED_SLOTS;
   #needs: CellOptions[] = [];
   #warmUp: NodeJS.Timeout | undefined;
   #isWarming = false;
@@ -37,6 +40,11 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
+  }
+
+  /** So many modules will want cells. */
+  expect(modules: number): void {
+    this.#sharedSlots = Math.min(MOST_SLOTS, Math.max(LEAST_SHARED_SLOTS, modules * SLOTS_PER_MODULE));
   }
 
   /** What the modules that share a hull need; spares are kept accordingly. */
@@ -49,7 +57,11 @@ export class Fleet {
   take(options: CellOptions, own: boolean): Cell {
     if (this.#closed) throw new BulkheadError('Closed', 'the module runtime was closed');
     this.#scheduleWarmUp();
-    if (!own || this.#options.containment === 'thread') return this.#open(this.#sharedHull(), options);
+    if (!own || this.#options.containment === 'thread') {
+      // Restarts in quick succession may use up the pairs before anybody looks.
+      if (this.#sharedHull().room === 0) this.changeHull();
+      return this.#open(this.#sharedHull(), options);
+    }
     const hull = this.#refuge ?? this.#spawn(OWN_SLOTS);
     this.#refuge = undefined;
     return this.#open(hull, options);
@@ -97,7 +109,7 @@ export class Fleet {
 
   #sharedHull(): Hull {
     if (this.#shared === undefined) {
-      this.#shared = this.#waiting ?? this.#spawn(SHARED_SLOTS);
+      this.#shared = this.#waiting ?? this.#spawn(this.#sharedSlots);
       this.#waiting = undefined;
     }
     return this.#shared;
@@ -144,7 +156,7 @@ export class Fleet {
     const shared = this.#sharedHull();
     for (const need of distinct(this.#needs)) await this.#addSpares(shared, need, 1);
     if (this.#options.containment === 'thread' || this.#closed) return;
-    this.#waiting ??= this.#spawn(SHARED_SLOTS);
+    this.#waiting ??= this.#spawn(this.#sharedSlots);
     const waiting = this.#waiting;
     for (const need of distinct(this.#needs)) {
       const number = this.#needs.filter((other) => sameKind(need, other)).length;

@@ -7,7 +7,7 @@ import type { Fetcher } from '../api/network.js';
 import { type ApiLoad, createApiMethods } from '../api/server.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { ModuleEntry } from '../config/entry.js';
-import type { RawAnswer } from '../dispatch/call.js';
+import type { Call, RawAnswer } from '../dispatch/call.js';
 import type { Channel } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Bundle } from '../loading/bundle.js';
@@ -34,6 +34,8 @@ export interface LifeParts {
   /** Something on the host's side failed while it served the module. */
   readonly hostFailed: (method: string, error: unknown) => void;
   readonly violated: (life: Life, message: string) => void;
+  /** A cell has taken what it was sent. */
+  readonly drained: () => void;
 }
 
 export interface Registered {
@@ -78,6 +80,8 @@ export class StartFailure extends Error {
 const KIBIBYTE = 1024;
 const USUAL_RESULT_LIMIT = 128 * KIBIBYTE;
 const MOST_RESOURCES = 100;
+/** Calls that a life remembers although their deadlines passed. */
+const MOST_OVERDUE = 16;
 const MOST_STATE_TYPES = 20;
 
 const Loaded = v.object({ exports: v.array(v.string()) });
@@ -99,6 +103,7 @@ export class Life {
   registered = nothingRegistered;
   /** What loading, parseConfig and set-up took, without the waiting for other modules in between. */
   startMs = 0;
+  readonly #overdue: Call[] = [];
   readonly #parts: LifeParts;
 
   constructor(cell: Cell, parts: LifeParts) {
@@ -122,6 +127,7 @@ export class Life {
       api: (message) => api.receive(message),
       log: parts.log,
       violation: (message) => parts.violated(this, message),
+      drained: () => parts.drained(),
     });
   }
 
@@ -159,6 +165,17 @@ export class Life {
     await this.load();
     await this.configure();
     await this.setUp();
+  }
+
+  /** The call's deadline passed; the cell may be busy with it all the same. */
+  isOverdue(call: Call): void {
+    this.#overdue.push(call);
+    if (this.#overdue.length > MOST_OVERDUE) this.#overdue.shift();
+  }
+
+  /** The call of that id, even if nobody waits for its answer any more. */
+  callOf(recordId: number): Call | undefined {
+    return this.channel.pending(recordId) ?? this.#overdue.find((call) => call.recordId === recordId);
   }
 
   async #ask<S extends v.GenericSchema>(

@@ -15,6 +15,8 @@ import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
 import { Life, type LifeParts, nothingRegistered, type Registered, resultLimitOf, StartFailure } from './life.js';
+import { Line } from './line.js';
+import { Poison } from './poison.js';
 import { sleep, Vigil } from './vigil.js';
 
 export interface ModuleServices {
@@ -24,6 +26,8 @@ export interface ModuleServices {
   readonly registrationChanged: () => void;
   /** A thread does not end although it was told to. */
   readonly stubborn: (module: SupervisedModule, life: Life) => void;
+  /** Whether one more module may begin anew now because of what it did. */
+  readonly mayRestart: () => boolean;
   readonly emit: <E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]) => void;
 }
 
@@ -35,6 +39,8 @@ const KILL_MS = 300;
 /** A life that was shorter than this makes the next one wait. */
 const SHORT_LIFE_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
+/** When too many modules begin anew, the next one tries again so much later. */
+const THROTTLED_MS = 1_000;
 /** How long a suspect lives in a hull of its own before it is trusted with the others again. */
 const QUARANTINE_MS = 60_000;
 
@@ -44,6 +50,11 @@ const USUAL_TIMEOUT_MS = 5_000;
 const LEAST_BLOCKED_MS = 100;
 /** How often a life that was replaced is looked at, to end it when it is idle. */
 const LOOK_MS = 20;
+/** For each call that may be in flight so many may wait, and so many bytes of arguments; what comes then fails at once. */
+const WAITING_FACTOR = 10;
+const WAITING_BYTES = 32 << 20;
+/** A cell that does not read gets nothing more: these are bytes in the host's memory. */
+const MOST_BACKLOG = 1 << 20;
 /** For how long a life that was replaced may go on answering web requests. */
 const LET_GO_MS = 5_000;
 
@@ -59,7 +70,8 @@ export class SupervisedModule implements Askable {
   readonly #services: ModuleServices;
   readonly #breaker: Breaker;
   readonly #deadlines = new Deadlines((call) => this.#expired(call));
-  readonly #waiting = new Set<Call>();
+  readonly #waiting: Line;
+  readonly #poison = new Poison();
   /** Lives that were ended, or that answer their last calls, until their cells are gone. */
   readonly #leaving = new Set<Life>();
   readonly #failures: Partial<Record<FailureKind, number>> = {};
@@ -86,9 +98,14 @@ export class SupervisedModule implements Askable {
     },
   });
 
-  constructor(parts: Omit<LifeParts, 'violated'>, services: ModuleServices) {
+  constructor(parts: Omit<LifeParts, 'violated' | 'drained'>, services: ModuleServices) {
     this.entry = parts.entry;
-    this.#parts = { ...parts, violated: (life, message) => this.#violated(life, message) };
+    this.#parts = {
+      ...parts,
+      violated: (life, message) => this.#violated(life, message),
+      drained: () => this.#sendWaiting(),
+    };
+    this.#waiting = new Line({ calls: WAITING_FACTOR * parts.entry.limits.callsInFlight, bytes: WAITING_BYTES });
     this.#services = services;
     this.#breaker = new Breaker(parts.entry.breaker);
   }
@@ -207,6 +224,12 @@ export class SupervisedModule implements Askable {
       call.fail('stopped', 'the module was stopped');
     } else if (!this.#breaker.admits()) {
       call.fail('parked', PARKED);
+    } else if (this.#poison.refuses(call)) {
+      this.#breaker.inconclusive();
+      call.fail('parked', 'the same call ended the cell of the module twice');
+    } else if (this.#waiting.isFull) {
+      this.#breaker.inconclusive();
+      call.fail('queue_timeout', `${this.#waiting.size} calls wait for the module already`);
     } else {
       this.#deadlines.watch(call);
       this.#waiting.add(call);
@@ -291,7 +314,7 @@ export class SupervisedModule implements Askable {
       this.#leaving.delete(life);
       if (life !== this.#life) continue;
       this.#life = undefined;
-      this.#restart(`its hull ended: ${cause}`);
+      this.#restart(`its hull ended: ${cause}`, role === 'innocent');
     }
     const again = role === 'innocent' ? 'all' : 'innocent';
     for (const life of lost) {
@@ -361,6 +384,7 @@ export class SupervisedModule implements Askable {
 
   async #complete(call: Call): Promise<void> {
     call.body = await call.request.body;
+    this.#waiting.completed(call);
     this.#sendWaiting();
   }
 
@@ -369,7 +393,7 @@ export class SupervisedModule implements Askable {
     if (channel === undefined || channel.closed) return;
     for (const call of this.#waiting) {
       if (call.body === undefined) continue;
-      if (channel.inFlight >= this.entry.limits.callsInFlight) return;
+      if (channel.backlog >= MOST_BACKLOG || channel.inFlight >= this.entry.limits.callsInFlight) return;
       this.#waiting.delete(call);
       if (!call.isSettled) channel.call(call);
     }
@@ -399,6 +423,7 @@ export class SupervisedModule implements Askable {
       call.fail('queue_timeout', 'the deadline passed before the module could be asked');
       return;
     }
+    life.isOverdue(call);
     life.channel.cancel(call, 'deadline');
     const isBehind = this.#vigil.isBehind(life, call);
     const isServed = life.apiLoad.underWay > 0;
@@ -462,6 +487,14 @@ export class SupervisedModule implements Askable {
    * those that may have are, too. Being told twice may do something twice: notifications that had begun are not repeated.
    */
   #takeBack(life: Life, marks: CellMarks, message: string, again: 'innocent' | 'all' = 'innocent'): void {
+    const culprit = again === 'all' ? undefined : life.callOf(marks.current);
+    if (culprit !== undefined && this.#poison.ended(culprit)) {
+      const { callback } = culprit.request;
+      this.#services.logger.warn(
+        { module: this.id, callback },
+        `a call of ${callback} has ended the cell of ${this.id} twice: it is not asked again for a while`,
+      );
+    }
     for (const call of life.channel.takePending()) {
       if (call.isSettled) continue;
       const isAnswered = marks.unsent.includes(call.recordId);
@@ -484,7 +517,7 @@ export class SupervisedModule implements Askable {
     this.#sendWaiting();
   }
 
-  #restart(cause: string): void {
+  #restart(cause: string, isInnocent = false): void {
     if (this.#state === 'stopped') return;
     this.#state = 'restarting';
     this.#cause = cause;
@@ -492,6 +525,7 @@ export class SupervisedModule implements Askable {
     const short = performance.now() - this.#begunAt < SHORT_LIFE_MS;
     this.#delay = short ? Math.min(Math.max(this.#delay * 2, 50), LONGEST_DELAY_MS) : 0;
     if (this.#breaker.state.state === 'open') this.#reviveLater();
+    else if (isInnocent) void this.#revive();
     else this.#reviveIn(this.#delay);
   }
 
@@ -503,11 +537,9 @@ export class SupervisedModule implements Askable {
 
   #reviveIn(ms: number): void {
     clearTimeout(this.#revival);
-    if (ms <= 0) {
-      void this.#revive();
-    } else {
-      this.#revival = setTimeout(() => void this.#revive(), ms);
-    }
+    if (ms > 0) this.#revival = setTimeout(() => this.#reviveIn(0), ms);
+    else if (this.#services.mayRestart()) void this.#revive();
+    else this.#reviveIn(THROTTLED_MS * (1 + Math.random()));
   }
 
   async #revive(): Promise<void> {

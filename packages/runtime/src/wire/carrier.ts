@@ -8,6 +8,8 @@ export interface Carrier {
   write(frame: Uint8Array): void;
   /** Bytes written that the peer has not taken yet, as far as this end can tell. */
   backlog(): number;
+  /** Called whenever a backlog is gone. */
+  onDrain(drained: () => void): void;
   onBytes(receive: (bytes: Uint8Array) => void): void;
   /** Called once, however the carrier ends. */
   onClose(closed: () => void): void;
@@ -20,6 +22,7 @@ export function socketCarrier(socket: Socket): Carrier {
   return {
     write: (frame) => void socket.write(frame),
     backlog: () => socket.writableLength,
+    onDrain: (drained) => void socket.on('drain', drained),
     onBytes: (receive) => void socket.on('data', receive),
     onClose: (closed) => void socket.once('close', closed),
     close: () => void socket.destroy(),
@@ -34,6 +37,7 @@ export function portCarrier(port: MessagePort): Carrier {
         ? port.postMessage(frame, [frame.buffer as ArrayBuffer])
         : port.postMessage(frame),
     backlog: () => 0,
+    onDrain: () => {},
     onBytes: (receive) =>
       void port.on('message', (data: unknown) => {
         // A port carries any clonable value; only bytes are of the protocol.

@@ -36,6 +36,11 @@ export class FrameWriter {
     }
   }
 
+  /** Bytes that were not written yet. */
+  get pending(): number {
+    return this.#bytes;
+  }
+
   flush(): void {
     if (this.#bytes === 0) return;
     const frame = Buffer.concat(this.#parts, this.#bytes);

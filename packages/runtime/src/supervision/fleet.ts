@@ -50,6 +50,14 @@ export class Fleet {
   /** What the modules that share a hull need; spares are kept accordingly. */
   set needs(needs: readonly CellOptions[]) {
     this.#needs = [...needs];
+    // A spare of a kind that nobody has any more would wait for ever.
+    for (const [hull, spares] of this.#spares) {
+      this.#spares.set(
+        hull,
+        spares.filter((cell) => this.#isNeeded(cell)),
+      );
+      for (const cell of spares) if (!this.#isNeeded(cell)) cell.kill();
+    }
     this.#scheduleWarmUp();
   }
 
@@ -101,6 +109,10 @@ export class Fleet {
     const spares = this.#spares.get(hull) ?? [];
     const index = spares.findIndex((cell) => sameKind(cell, options) && !cell.channel.closed);
     return index >= 0 ? (spares.splice(index, 1)[0] as Cell) : hull.open(options);
+  }
+
+  #isNeeded(kind: CellOptions): boolean {
+    return this.#needs.some((need) => sameKind(kind, need));
   }
 
   #isKept(hull: Hull): boolean {
@@ -162,21 +174,23 @@ export class Fleet {
       const number = this.#needs.filter((other) => sameKind(need, other)).length;
       await this.#addSpares(waiting, need, waiting === this.#shared ? 1 : Math.min(number, MOST_SPARES));
     }
-    if (this.#closed) return;
+    if (this.#closed || this.#needs.length === 0) return;
     this.#refuge ??= this.#spawn(OWN_SLOTS);
     await this.#addSpares(this.#refuge, mostCommon(this.#needs), 1);
   }
 
   async #addSpares(hull: Hull, need: CellOptions, number: number): Promise<void> {
-    const spares = this.#spares.get(hull) ?? [];
-    this.#spares.set(hull, spares);
-    while (spares.filter((cell) => sameKind(cell, need)).length < number) {
-      if (this.#closed || hull.room === 0 || !this.#isKept(hull)) return;
+    const sparesOf = (): Cell[] => this.#spares.get(hull) ?? [];
+    while (sparesOf().filter((cell) => sameKind(cell, need)).length < number) {
+      if (this.#closed || hull.room === 0 || !this.#isKept(hull) || !this.#isNeeded(need)) return;
       const cell = hull.open(need);
-      spares.push(cell);
+      this.#spares.set(hull, [...sparesOf(), cell]);
       void cell.channel.ended.then(() => {
-        const index = spares.indexOf(cell);
-        if (index >= 0) spares.splice(index, 1);
+        if (sparesOf().includes(cell))
+          this.#spares.set(
+            hull,
+            sparesOf().filter((other) => other !== cell),
+          );
       });
       await Promise.race([cell.channel.ready, cell.channel.ended]);
     }

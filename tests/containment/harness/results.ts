@@ -1,0 +1,55 @@
+// What was seen, kept for the table in docs/security.md.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const resultsFolder = fileURLToPath(new URL('../results/', import.meta.url));
+
+/** Raw, of one attack: milliseconds and MiB. */
+export interface Figures {
+  /** From the reload that brought the attacker in until what must hold held. */
+  readonly tookMs: number;
+  readonly hostRestP99Ms: number;
+  readonly hostP99Ms: number;
+  readonly hostMaxMs: number;
+  /** The longest that the host's event loop stood still. */
+  readonly stallMs: number;
+  readonly neighboursP99Ms: number;
+  readonly neighboursMaxMs: number;
+  readonly bystanderP99Ms: number;
+  /** Calls of good modules that were running when a hull ended, and failed. */
+  readonly lost: number;
+  readonly peakMiB: number;
+  readonly hullsPeakMiB: number;
+}
+
+export interface Held {
+  readonly holds: boolean;
+  readonly figures: Figures | undefined;
+}
+
+export interface AttackResult {
+  readonly attack: string;
+  readonly layer: string;
+  /** What `containment: thread` loses. */
+  readonly lost?: string;
+  process?: Held;
+  thread?: Held;
+  without?: { readonly layers: readonly string[]; readonly succeeds: boolean };
+}
+
+export interface ClassResults {
+  readonly class: string;
+  readonly node: string;
+  readonly attacks: readonly AttackResult[];
+}
+
+export const nodeMajor = (version = process.versions.node): string => version.split('.')[0] as string;
+
+export async function writeResults(name: string, attacks: readonly AttackResult[]): Promise<void> {
+  const folder = join(resultsFolder, nodeMajor());
+  await mkdir(folder, { recursive: true });
+  const results: ClassResults = { class: name, node: process.versions.node, attacks };
+  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(results, null, 2)}\n`);
+}

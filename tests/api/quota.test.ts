@@ -28,7 +28,6 @@ t.test('what was dropped is counted, and told once', async (t) => {
   limit.take();
   limit.take();
   t.equal(limit.takeDropped(), 1);
-  t.equal(limit.dropped, 10);
 });
 
 t.test('a clock that goes back neither gives nor takes', async (t) => {

@@ -1,8 +1,9 @@
 // The host's end of a cell that is hostile: what it may send, what is counted and dropped, what ends it.
 
 import t from 'tap';
+import { createCommonBudget } from '../../packages/runtime/src/dispatch/budget.ts';
 import { Call, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
-import { Channel } from '../../packages/runtime/src/dispatch/channel.ts';
+import { Channel, type ChannelEvents } from '../../packages/runtime/src/dispatch/channel.ts';
 import { FrameReader, FrameWriter } from '../../packages/runtime/src/wire/frame.ts';
 import { AnswerKind, HEADER_BYTES, RecordType, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
 import { turn } from './fakes.ts';
@@ -33,18 +34,22 @@ function connect() {
     onClose: (listener: () => void) => {
       closed = listener;
     },
+    pause: () => true,
+    resume: () => {},
     close: () => {
       carrier.ended = true;
       closed();
     },
   };
-  const channel = new Channel(carrier);
-  channel.attach({
-    api: (message) => logged.push(message),
-    log: (level, message, fields) => logged.push([level, message, fields]),
+  const channel = new Channel(carrier, createCommonBudget());
+  const events: ChannelEvents = {
+    api: (message) => logged.push(message) > 0,
+    log: (level, message, fields) => logged.push([level, message, fields]) > 0,
     violation: (message) => violations.push(message),
     drained: () => {},
-  });
+    throttled: () => {},
+  };
+  channel.attach(events, 0.2);
   const cell = {
     send(type: number, flags: number, id: number, body = '') {
       const writer = new FrameWriter(receive);

@@ -29,7 +29,7 @@ t.test('what finds no place in the line fails at once', async (t) => {
 });
 
 t.test('the line is short for large arguments', async (t) => {
-  const modules = await start(t, [puppet('bad', { timeout: '3s', limits: { calls_in_flight: 100 } })]);
+  const modules = await start(t, [puppet('bad', { timeout: '1m', limits: { calls_in_flight: 100 } })]);
   const body = 'x'.repeat(60_000);
   // A cell that does not read: what was sent to it, and what waits, is in the memory of the host.
   const busy = tell(modules, 'bad', 'busy', { ms: 1_000 });

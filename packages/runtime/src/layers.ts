@@ -18,6 +18,10 @@ export const layerNames = [
   'comlink_guard',
   /** The limits of records' sizes, on the host. */
   'record_limits',
+  /** The share of the host's time that a cell may take. */
+  'host_time',
+  /** The end of a cell that uses more memory than it may. */
+  'memory',
 ] as const;
 export type Layer = (typeof layerNames)[number];
 

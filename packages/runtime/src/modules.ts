@@ -70,15 +70,34 @@ export interface ModuleStatus {
   readonly startMs: number;
   /** Of the cell, in bytes, as far as it is known. */
   readonly memory: number | undefined;
+  /** The share of the last second in which its thread was busy, from 0 to 1. */
+  readonly cpu: number;
+  /** Calls of the ModuleApi that the host is working on. */
+  readonly apiCalls: number;
+  /** How often the watchdog found it at each of its limits. */
+  readonly watches: Readonly<Partial<Record<WatchedLimit, number>>>;
   /** The process that the module's cell lives in; absent with `containment: thread`. */
   readonly hullPid: number | undefined;
 }
+
+export type WatchedLimit = 'memory' | 'cpu' | 'host_time';
 
 export interface ModuleEvents {
   /** A cell changed its state. */
   cell: { readonly module: string; readonly state: ModuleState; readonly cause: string };
   /** A hull ended; `modules` are the culprit, or the suspects. */
   hull: { readonly pid: number; readonly cause: string; readonly modules: readonly string[]; readonly known: boolean };
+  /** The watchdog found a module at one of its limits. */
+  watch: {
+    readonly module: string;
+    /** As in the configuration: `memory`, `cpu`, `host_time`. */
+    readonly limit: WatchedLimit;
+    /** `throttled`: it waits; `slowed`: the others' threads come first; `ended`: its cell is. */
+    readonly action: 'throttled' | 'slowed' | 'ended';
+    /** What it used: bytes, or a share of one core. */
+    readonly used: number;
+    readonly allowed: number;
+  };
   /** A call was decided, or failed. */
   call: {
     readonly module: string;

@@ -51,9 +51,8 @@ async function run({ mode, script }: { mode: string; script: string }): Promise<
   let timerRuns = 0;
   const { endowments, dispose } = createEndowments({
     maxTimers: 100,
-    onTimer(run) {
+    afterTimer() {
       timerRuns += 1;
-      run();
     },
     onUncaught: (error) =>
       void uncaught.push(`${error} ${getStackString(error as Error) === '' ? 'no stack' : 'stack'}`),

@@ -1,4 +1,6 @@
-// How often a module may do something: a token bucket that costs neither a timer nor memory per attempt.
+// How often a module may do something.
+
+import { Bucket } from '../dispatch/bucket.js';
 
 export interface RateLimitOptions {
   readonly perSecond: number;
@@ -13,39 +15,24 @@ export interface RateLimit {
   take(): boolean;
   /** How many were dropped since this was last asked, for a line such as "213 lines dropped". */
   takeDropped(): number;
-  /** How many were dropped in all. */
-  readonly dropped: number;
 }
 
-export function createRateLimit({ perSecond, burst, now = () => performance.now() }: RateLimitOptions): RateLimit {
-  let tokens = burst;
-  let filledAt = now();
+export function createRateLimit({ perSecond, burst, now }: RateLimitOptions): RateLimit {
+  const bucket = new Bucket({ perMs: perSecond / 1000, capacity: burst }, now);
   let dropped = 0;
-  let reported = 0;
-
-  const refill = (): void => {
-    const time = now();
-    tokens = Math.min(burst, tokens + (Math.max(0, time - filledAt) * perSecond) / 1000);
-    filledAt = time;
-  };
-
   return {
     take() {
-      refill();
-      if (tokens < 1) {
-        dropped += 1;
+      if (bucket.level < 1) {
+        dropped++;
         return false;
       }
-      tokens -= 1;
+      bucket.take(1);
       return true;
     },
     takeDropped() {
-      const fresh = dropped - reported;
-      reported = dropped;
+      const fresh = dropped;
+      dropped = 0;
       return fresh;
-    },
-    get dropped() {
-      return dropped;
     },
   };
 }

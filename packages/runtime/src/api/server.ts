@@ -21,6 +21,8 @@ import { requirePermission } from './permissions.js';
 import type { ModuleStore } from './storage.js';
 
 export interface ApiContext {
+  /** API calls of the module that the host works on at the same time. */
+  readonly mostUnderWay: number;
   readonly grants: Grants;
   readonly homeserver: Homeserver;
   readonly store: ModuleStore;
@@ -37,12 +39,12 @@ export type ApiMethods = Readonly<Record<string, (...args: unknown[]) => Promise
 /** Counts what the host is doing for a module at the moment. */
 export interface ApiLoad {
   underWay: number;
+  /** Calls that were one too many. */
+  refused: number;
 }
 
 /** A chain of calls that modules cause each other may be so deep. */
 const DEEPEST_CHAIN = 8;
-/** API calls of one module that the host works on at the same time. */
-const MOST_UNDER_WAY = 1000;
 /** State events that go to the cell at a time. */
 const STATE_PAGE = 100;
 
@@ -56,8 +58,9 @@ export function createApiMethods(context: ApiContext, load: ApiLoad): ApiMethods
   const methods: Record<string, (...args: unknown[]) => Promise<ApiResult>> = Object.create(null);
   for (const [name, method] of Object.entries(table)) {
     methods[name] = async (...given) => {
-      if (load.underWay >= MOST_UNDER_WAY) {
-        return failure(new ApiError('QuotaExceeded', `${MOST_UNDER_WAY} API calls are under way already`));
+      if (load.underWay >= context.mostUnderWay) {
+        load.refused++;
+        return failure(new ApiError('QuotaExceeded', `${context.mostUnderWay} API calls are under way already`));
       }
       load.underWay++;
       try {

@@ -1,16 +1,17 @@
 // The cell's outer side: it holds the carrier and stands outside the compartment. Between it and the inside there are two
 // functions that carry numbers, strings and bytes: `send` going out and `deliver` going in. It knows no callbacks.
 
+import { readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
-import { getHeapStatistics } from 'node:v8';
-import { runInThisContext } from 'node:vm';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext, runInThisContext } from 'node:vm';
 import { workerData } from 'node:worker_threads';
 import { layers } from '../layers.js';
 import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
-import { createEndowments } from './endowments.js';
+import { createEndowments, type EndowmentHooks } from './endowments.js';
 import type { Connect, Deliver } from './inside/connect.js';
 import { getStackString, lockdownCell } from './lockdown.js';
 import { type CellData, type CellTask, Mark, MOST_UNSENT } from './task.js';
@@ -21,11 +22,21 @@ const LARGEST_BODY = 2 * MEBIBYTE;
 /** What may wait for a host that has no time to read. */
 const LARGEST_BACKLOG = 16 * MEBIBYTE;
 const MOST_TIMERS = 10_000;
+/** How long a cell that had to collect its garbage does not look again. */
+const MEMORY_MS = 200;
+const MEMORY_SLACK = 16 * MEBIBYTE;
 
-const { isolation, layersOff } = workerData as CellData;
+const { isolation, memory, layersOff } = workerData as CellData;
 layers.takeOff(...layersOff);
+// Contexts made while the flag is set have `gc`; this one, and the module's compartment, do not.
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+setFlagsFromString('--no-expose-gc');
 const isLockedDown = isolation === 'compartment' && layers.has('ses');
 if (isLockedDown) lockdownCell();
+
+/** On Linux the host can see what a thread takes, and slow it, by this number. */
+const threadId = ownThreadId();
 
 /** A cell's whole life. It ends with its thread: nothing of one life is ever there in another. */
 export default function live(task: CellTask): Promise<never> {
@@ -65,7 +76,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   // run the module's code outside the compartment.
   const send = (type: unknown, flags: unknown, id: unknown, aux: unknown, body: unknown, error: unknown): void => {
     if (!isUint(type) || !isUint(flags) || !isUint(id) || !isUint(aux)) throw new TypeError('send takes numbers');
-    if (carrier.backlog() > LARGEST_BACKLOG) throw new RangeError('too much is under way to the host');
+    if (writer.pending + carrier.backlog() > LARGEST_BACKLOG) throw new RangeError('too much is under way to the host');
     if (type === RecordType.answer) markUnsent(id);
     if (typeof body !== 'string') {
       writer.push(type, flags, id, aux, body === undefined ? undefined : copyBytes(body));
@@ -78,6 +89,22 @@ function serve(carrier: Carrier, marks: Int32Array): void {
     }
   };
 
+  /**
+   * No limit of V8's counts buffers. A cell that gives its thread back looks at itself; the watchdog sees the others. What
+   * is only waiting to be collected does not count.
+   */
+  let lookedAt = 0;
+  const checkMemory = (): void => {
+    const now = performance.now();
+    if (now - lookedAt < MEMORY_MS || usedMemory() <= memory || !layers.has('memory')) return;
+    collectGarbage();
+    lookedAt = now;
+    const used = usedMemory();
+    if (used <= memory + MEMORY_SLACK) return;
+    marks[Mark.excess] = Math.round(used / MEBIBYTE);
+    process.exit(0);
+  };
+
   const onUncaught = (error: unknown): void => {
     const { name, message, stack } = describe(error);
     sendText(RecordType.log, 3, 0, JSON.stringify({ message: `uncaught ${name}: ${message}`, fields: { stack } }));
@@ -87,7 +114,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
 
   const begin = (id: number, script: string): void => {
     try {
-      const connect = evaluate(script, onUncaught);
+      const connect = evaluate(script, { onUncaught, afterTimer: checkMemory });
       deliver = connect(isLockedDown ? harden(send) : send);
       deliver(load, 0, id, 0, '');
     } catch (error) {
@@ -116,21 +143,36 @@ function serve(carrier: Carrier, marks: Int32Array): void {
       sendError(id, error);
     }
     marks[Mark.current] = 0;
+    checkMemory();
   };
 
   // The host is trusted; the limits are those of the wire.
   const reader = new FrameReader(() => 0xffff_ffff, receive);
   carrier.onBytes((bytes) => reader.push(bytes));
-  sendText(RecordType.ready, 0, 0, '{}');
+  sendText(RecordType.ready, 0, 0, JSON.stringify({ threadId }));
 }
 
-function evaluate(script: string, onUncaught: (error: unknown) => void): Connect {
+function ownThreadId(): number | undefined {
+  try {
+    // "123/task/456"
+    return Number(readlinkSync('/proc/thread-self').split('/')[2]);
+  } catch {
+    return undefined;
+  }
+}
+
+function usedMemory(): number {
+  const { used_heap_size, external_memory } = getHeapStatistics();
+  return used_heap_size + external_memory;
+}
+
+function evaluate(script: string, hooks: Omit<EndowmentHooks, 'maxTimers'>): Connect {
   if (!isLockedDown) {
     // A trusted module: node's own globals and built-ins, as far as the flags of the thread allow.
     Object.assign(globalThis, { require: createRequire(__filename) });
     return runInThisContext(script) as Connect;
   }
-  const { endowments } = createEndowments({ maxTimers: MOST_TIMERS, onUncaught });
+  const { endowments } = createEndowments({ maxTimers: MOST_TIMERS, ...hooks });
   const compartment = new Compartment({ globals: endowments, __options__: true });
   return compartment.evaluate(script) as Connect;
 }

@@ -19,8 +19,11 @@ export interface CellMarks {
   readonly unsent: readonly number[];
 }
 
+/** Beside them: how many MiB the cell found itself using when it ended for that; 0 if it did not. */
+export const readExcess = (marks: Int32Array): number => Atomics.load(marks, Mark.excess) >>> 0;
+
 /** What stands at which index of the marks (an Int32Array). The ids of unsent answers follow their number. */
-export const Mark = { begun: 0, current: 1, unsent: 2 } as const;
+export const Mark = { begun: 0, current: 1, excess: 2, unsent: 3 } as const;
 export const MOST_UNSENT = 256;
 export const MARKS_BYTES = 4 * (Mark.unsent + 1 + MOST_UNSENT);
 
@@ -38,6 +41,8 @@ export function readMarks(marks: Int32Array): CellMarks {
 /** What the pool tells every thread that it starts. */
 export interface CellData {
   readonly isolation: 'compartment' | 'thread';
+  /** What heap and external memory together may come to, in bytes. */
+  readonly memory: number;
   /** Layers that a test has taken off. */
   readonly layersOff: readonly Layer[];
 }

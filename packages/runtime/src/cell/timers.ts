@@ -11,8 +11,8 @@ export interface Timers {
 }
 
 export interface TimerHooks {
-  /** Wraps each run of a timer's callback; it must call `run`. */
-  readonly onTimer?: ((run: () => void) => void) | undefined;
+  /** Called after each timer's callback. */
+  readonly afterTimer?: (() => void) | undefined;
   /** Live timers (intervals included) that a module may have at once. */
   readonly maxTimers: number;
   /** Hears what a callback threw. */
@@ -24,7 +24,7 @@ const { setTimeout: start, setInterval: repeat, clearTimeout: stop } = globalThi
 /** Node turns a longer delay into 1 ms and prints a warning: browsers wrap around, nobody wants either. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
-export function createTimers({ onTimer, maxTimers, onUncaught }: TimerHooks): Timers {
+export function createTimers({ afterTimer, maxTimers, onUncaught }: TimerHooks): Timers {
   const live = new Map<number, NodeJS.Timeout>();
   let lastId = 0;
   let disposed = false;
@@ -46,8 +46,8 @@ export function createTimers({ onTimer, maxTimers, onUncaught }: TimerHooks): Ti
     // The closure holds the arguments: handed to Node they would lie on the Timeout for anybody who reaches it.
     const fire = () => {
       if (!repeats) live.delete(id);
-      if (onTimer === undefined) run();
-      else onTimer(run);
+      run();
+      afterTimer?.();
     };
     live.set(id, repeats ? repeat(fire, milliseconds) : start(fire, milliseconds));
     return id;

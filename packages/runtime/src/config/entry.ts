@@ -46,6 +46,12 @@ export interface Limits {
   /** `undefined`: the row's own limit, or 128 KiB. */
   readonly result: number | undefined;
   readonly callsInFlight: number;
+  /** Calls of the ModuleApi at the same time. */
+  readonly apiCalls: number;
+  /** The share of a core that the module's thread may take, over some seconds; 1 is no limit. */
+  readonly cpu: number;
+  /** The share of one core's time that the host may spend on what the module does unasked. */
+  readonly hostTime: number;
   readonly storage: number;
 }
 

@@ -4,7 +4,7 @@ import { type CallbackName, callbackNames, callbacks, camelCase, snakeCase } fro
 import * as v from 'valibot';
 import { parseHostGrant } from '../api/hosts.js';
 import { encodeFault, expected, mapping } from './expected.js';
-import { formatSize, parseDuration, parseSize } from './units.js';
+import { formatSize, parseDuration, parseShare, parseSize } from './units.js';
 
 const DAY = 86_400_000;
 const KIB = 2 ** 10;
@@ -35,6 +35,8 @@ const count = (most: number) =>
     1,
     most,
   );
+
+const share = quantity('a share of one core, like "20%"', parseShare, 0.001, 1);
 
 const oneOf = <const O extends readonly string[]>(...options: O) =>
   v.picklist(options, expected(options.map((option) => JSON.stringify(option)).join(' or ')));
@@ -120,6 +122,9 @@ const settings = {
       memory: v.optional(size('64MiB', 8 * MIB, 4 * GIB)),
       result: v.optional(size('128KiB', KIB, MIB)),
       calls_in_flight: v.optional(count(1_000_000)),
+      api_calls: v.optional(count(1_000_000)),
+      cpu: v.optional(share),
+      host_time: v.optional(share),
       storage: v.optional(size('64MiB', 0, 1024 * GIB)),
     }),
   ),

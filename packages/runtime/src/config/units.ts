@@ -1,4 +1,4 @@
-// Durations and sizes as admins write them. A bare number is milliseconds, or bytes.
+// Durations, sizes and shares as admins write them. A bare number is milliseconds, or bytes.
 
 const DURATION = /^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$/;
 const MS_PER_UNIT = [3_600_000, 60_000, 1_000, 1];
@@ -27,6 +27,12 @@ export function parseSize(value: unknown): number | undefined {
   if (typeof value !== 'string') return undefined;
   const [, amount, unit] = SIZE.exec(value) ?? [];
   return amount && unit ? Math.round(Number(amount) * (BYTES_PER_UNIT[unit] ?? 0)) : undefined;
+}
+
+/** 0.2 of `20%`; `undefined` for anything else. */
+export function parseShare(value: unknown): number | undefined {
+  const percent = typeof value === 'string' ? /^(\d+(?:\.\d+)?)%$/.exec(value)?.[1] : undefined;
+  return percent === undefined ? undefined : Number(percent) / 100;
 }
 
 /** The shortest way to write a number of bytes, for messages. */

@@ -7,13 +7,18 @@ import type { Carrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, logLevels, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
 import { Streams } from '../wire/streams.js';
+import type { Bucket } from './bucket.js';
+import { Budget } from './budget.js';
 import type { Call, RawAnswer } from './call.js';
 import { parseHostile } from './hostile.js';
 
 export interface ChannelEvents {
-  /** Comlink's messages. */
-  api(message: unknown): void;
-  log(level: (typeof logLevels)[number], message: string, fields: unknown): void;
+  /** Comlink's messages. @returns whether it was taken: what is refused is a waste of the host's time */
+  api(message: unknown): boolean;
+  /** @returns whether the line was written */
+  log(level: (typeof logLevels)[number], message: string, fields: unknown): boolean;
+  /** The cell has used up its share of the host's time and is not read for a while. */
+  throttled(): void;
   violation(message: string): void;
   /** The cell has taken what it was sent. */
   drained(): void;
@@ -35,6 +40,11 @@ const LIMITS: Readonly<Record<number, number>> = {
   [RecordType.stop]: 0,
 };
 
+/** What it costs to get a record here, besides what is done with it: a plain reader takes some 300 MB a second. */
+const READ_MS = 0.001;
+const READ_MS_PER_BYTE = 3.3e-6;
+/** How long one cell is read before others have their turn. */
+const TURN_MS = 4;
 const MOST_ISSUES = 50;
 const ConfigIssue = v.object({ message: v.string(), path: v.array(v.union([v.string(), v.number()])) });
 
@@ -50,6 +60,8 @@ const Thrown = v.object({
 
 const LogLine = v.object({ message: v.string(), fields: v.optional(v.unknown()) });
 
+const Ready = v.object({ threadId: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))) });
+
 const Pong = v.object({ heap: v.number(), external: v.number() });
 export type Pong = v.InferOutput<typeof Pong>;
 
@@ -57,12 +69,18 @@ type Asked = { readonly answered: (answer: RawAnswer) => void };
 
 export class Channel {
   readonly streams: Streams;
+  /** The system's number of the cell's thread, as the cell told it before it was given a module. */
+  threadId: number | undefined;
   /** Answers that nobody waited for. */
   strays = 0;
   readonly ready: Promise<void>;
   readonly ended: Promise<void>;
   readonly #carrier: Carrier;
   readonly #writer: FrameWriter;
+  readonly #reader: FrameReader;
+  readonly #commonBudget: Bucket;
+  #budget: Budget | undefined;
+  #resumption: NodeJS.Timeout | undefined;
   #events: ChannelEvents | undefined;
   readonly #calls = new Map<number, Call>();
   readonly #asked = new Map<number, Asked>();
@@ -70,10 +88,14 @@ export class Channel {
   #isReady: () => void = () => {};
   #closedNow: () => void = () => {};
   #lastId = 0;
+  #wasReady = false;
+  /** What was spent since bytes came last. */
+  #turnMs = 0;
   #closed = false;
 
-  constructor(carrier: Carrier) {
+  constructor(carrier: Carrier, commonBudget: Bucket) {
     this.#carrier = carrier;
+    this.#commonBudget = commonBudget;
     this.#writer = new FrameWriter((frame) => carrier.write(frame));
     this.streams = new Streams((type, flags, id, aux, body) => this.#send(type, flags, id, aux, body), 0);
     this.ready = new Promise((resolve) => {
@@ -82,21 +104,17 @@ export class Channel {
     this.ended = new Promise((resolve) => {
       this.#closedNow = resolve;
     });
-    const reader = new FrameReader(
+    this.#reader = new FrameReader(
       (type) => (layers.has('record_limits') ? (LIMITS[type] ?? -1) : Number.POSITIVE_INFINITY),
       (record) => this.#receive(record),
     );
     carrier.onBytes((bytes) => {
-      if (this.#closed) return;
-      try {
-        reader.push(bytes);
-      } catch (error) {
-        this.#violate(error instanceof Error ? error.message : 'unreadable bytes');
-      }
+      this.#read(() => this.#reader.push(bytes));
     });
     carrier.onDrain(() => this.#events?.drained());
     carrier.onClose(() => {
       this.#closed = true;
+      clearTimeout(this.#resumption);
       this.streams.close(new Error('the module is gone'));
       for (const { answered } of this.#asked.values()) {
         answered({ kind: 'failed', failure: 'crashed', message: 'the cell was lost' });
@@ -106,9 +124,14 @@ export class Channel {
     });
   }
 
-  /** A cell waits as a spare before a module is given to it; until then nothing but `ready` is expected of it. */
-  attach(events: ChannelEvents): void {
+  /**
+   * A cell waits as a spare before a module is given to it; until then nothing but `ready` is expected of it.
+   *
+   * @param hostTime the share of the host's time that it may take unasked
+   */
+  attach(events: ChannelEvents, hostTime: number): void {
     this.#events = events;
+    this.#budget = new Budget(hostTime, this.#commonBudget);
   }
 
   get closed(): boolean {
@@ -209,43 +232,90 @@ export class Channel {
     this.#writer.push(type, flags, id, aux, typeof body === 'string' ? Buffer.from(body) : body);
   }
 
+  #read(read: () => void): void {
+    if (this.#closed) return;
+    this.#turnMs = 0;
+    try {
+      read();
+    } catch (error) {
+      this.#violate(error instanceof Error ? error.message : 'unreadable bytes');
+    }
+  }
+
   #receive(record: WireRecord): void {
+    if (record.type === RecordType.answer && this.#answer(record)) return;
+    const startedAt = performance.now();
+    const isUseful = record.type !== RecordType.answer && this.#receiveUnasked(record);
+    const ms = performance.now() - startedAt + READ_MS + record.body.length * READ_MS_PER_BYTE;
+    const budget = this.#budget;
+    if (budget === undefined || !layers.has('host_time')) return;
+    budget.spend(ms);
+    if (!isUseful && budget.waste(ms)) throw new ProtocolViolation('it floods the host');
+    this.#turnMs += ms;
+    const { pauseMs } = budget;
+    if (pauseMs > 0) this.#throttle(pauseMs);
+    else if (this.#turnMs > TURN_MS) this.#giveWay();
+  }
+
+  /** The cell waits: its writes fill the kernel's buffer, then its own. */
+  #throttle(ms: number): void {
+    this.#events?.throttled();
+    if (!this.#carrier.pause()) throw new ProtocolViolation('it keeps the host busy');
+    this.#reader.pause();
+    this.#resumption = setTimeout(this.#resume, ms).unref();
+  }
+
+  /** Others of this process have their turn before the rest of what came is read. */
+  #giveWay(): void {
+    if (!this.#carrier.pause()) return;
+    this.#reader.pause();
+    setImmediate(this.#resume);
+  }
+
+  readonly #resume = (): void => {
+    if (this.#closed) return;
+    this.#carrier.resume();
+    this.#read(() => this.#reader.resume());
+  };
+
+  /** @returns whether it was of any use */
+  #receiveUnasked(record: WireRecord): boolean {
     switch (record.type) {
-      case RecordType.answer:
-        this.#answer(record);
-        return;
       case RecordType.api:
-        this.#events?.api(parseHostile(text(record)));
-        return;
+        return this.#events?.api(parseHostile(text(record))) ?? false;
       case RecordType.log: {
         const level = logLevels[record.flags];
         const line = v.safeParse(LogLine, parseHostile(text(record)));
         if (level === undefined || !line.success) throw new ProtocolViolation('a malformed log line');
-        this.#events?.log(level, line.output.message, line.output.fields);
-        return;
+        return this.#events?.log(level, line.output.message, line.output.fields) ?? false;
       }
       case RecordType.pong: {
         const pong = v.parse(Pong, parseHostile(text(record)));
         this.#pings.get(record.id)?.(pong);
-        this.#pings.delete(record.id);
-        return;
+        return this.#pings.delete(record.id);
       }
       case RecordType.ready:
+        // The first comes before any module's code; another one is the module's.
+        if (this.#wasReady) return false;
+        this.#wasReady = true;
+        this.threadId = v.parse(Ready, parseHostile(text(record))).threadId;
         this.#isReady();
-        return;
+        return true;
       default:
         if (!this.streams.accept(record.type, record.flags, record.id, record.aux, record.body)) {
           throw new ProtocolViolation(`a record of type ${record.type} out of turn`);
         }
+        return true;
     }
   }
 
-  #answer(record: WireRecord): void {
+  /** @returns whether anybody waited for it */
+  #answer(record: WireRecord): boolean {
     const call = this.#calls.get(record.id);
     const asked = call === undefined ? this.#asked.get(record.id) : undefined;
     if (call === undefined && asked === undefined) {
       this.strays++;
-      return;
+      return false;
     }
     const answer = readAnswer(record);
     if (call !== undefined) {
@@ -255,6 +325,7 @@ export class Channel {
       this.#asked.delete(record.id);
       asked?.answered(answer);
     }
+    return true;
   }
 
   #violate(message: string): void {

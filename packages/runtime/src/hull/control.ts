@@ -28,9 +28,12 @@ export const HullReport = v.variant('report', [
     slot: uint,
     marks: Marks,
     cause: v.pipe(v.string(), v.maxLength(1000)),
+    excess: v.optional(uint),
   }),
   /** The cells whose threads were busy without a pause, and what each is doing. */
   v.strictObject({ report: v.literal('busy'), cells: v.array(v.strictObject({ slot: uint, marks: Marks })) }),
+  /** The share of the last second in which each thread was busy. */
+  v.strictObject({ report: v.literal('usage'), cells: v.array(v.strictObject({ slot: uint, cpu: v.number() })) }),
 ]);
 export type HullReport = v.InferOutput<typeof HullReport>;
 

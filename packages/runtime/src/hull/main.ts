@@ -26,7 +26,10 @@ control.on('data', lineReader(1 << 20, (line) => obey(JSON.parse(line) as HullCo
 // The terminal's Ctrl-C reaches the whole process group; whether to stop is the host's decision.
 process.on('SIGINT', () => {});
 
-watchCells(cells, (busy) => report({ report: 'busy', cells: busy.map(({ key, marks }) => ({ slot: key, marks })) }));
+watchCells(cells, {
+  busy: (busy) => report({ report: 'busy', cells: busy.map(({ key, marks }) => ({ slot: key, marks })) }),
+  usage: (usage) => report({ report: 'usage', cells: usage.map(({ key, cpu }) => ({ slot: key, cpu })) }),
+});
 report({ report: 'up' });
 
 function obey(command: HullCommand): void {
@@ -37,8 +40,8 @@ function obey(command: HullCommand): void {
   const { slot, memory, isolation } = command;
   const cell = pool.open({ fd: CONTROL_FD + 1 + slot }, memory, isolation);
   cells.set(slot, cell);
-  void cell.ended.then(({ marks, cause }) => {
+  void cell.ended.then(({ marks, cause, excess }) => {
     cells.delete(slot);
-    report({ report: 'ended', slot, marks, cause: cause.slice(0, 1000) });
+    report({ report: 'ended', slot, marks, cause: cause.slice(0, 1000), excess });
   });
 }

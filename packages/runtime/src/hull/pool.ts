@@ -1,8 +1,9 @@
 // The cells' threads. One task is one cell's whole life, and a thread has one life: aborting the task ends the thread.
 
+import type { HeapInfo } from 'node:v8';
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { type CellData, type CellMarks, type CellTask, MARKS_BYTES, readMarks } from '../cell/task.js';
+import { type CellData, type CellMarks, type CellTask, MARKS_BYTES, readExcess, readMarks } from '../cell/task.js';
 import { layers } from '../layers.js';
 
 export interface PoolOptions {
@@ -16,17 +17,23 @@ export interface PoolOptions {
 export interface CellEnd {
   readonly marks: CellMarks;
   readonly cause: string;
+  /** How many MiB it used, if that was too much. */
+  readonly excess?: number | undefined;
 }
 
 export interface PooledCell {
   readonly ended: Promise<CellEnd>;
   kill(): void;
+  /** Ends the cell if it uses more memory than it may. Where V8 does not tell, the cell has to look itself. */
+  checkMemory(): void;
   /** The share of the time since the last question that the thread was busy, from 0 to 1. */
   load(): number;
   marks(): CellMarks;
 }
 
 const MEBIBYTE = 1 << 20;
+/** Of what a busy thread uses, so much may be garbage. */
+const MEMORY_SLACK = 48 * MEBIBYTE;
 /** More than any hull has slots for. */
 const MOST_THREADS = 4096;
 
@@ -51,12 +58,24 @@ export class CellPool {
     const life = pool.run(task, { signal: abort.signal, transferList });
     const thread = pool.threads.find((candidate) => !known.has(candidate));
     const marks = (): CellMarks => readMarks(view);
+    let excess = 0;
+    const end = (cause: string): CellEnd => {
+      const used = excess || readExcess(view);
+      return used === 0 ? { marks: marks(), cause } : { marks: marks(), cause: overLimit(used, memory), excess: used };
+    };
     return {
       ended: life.then(
-        () => ({ marks: marks(), cause: 'ended' }),
-        (error: unknown) => ({ marks: marks(), cause: error instanceof Error ? error.message : String(error) }),
+        () => end('ended'),
+        (error: unknown) => end(error instanceof Error ? error.message : String(error)),
       ),
       kill: () => abort.abort(),
+      checkMemory: () => {
+        void memoryOf(thread).then((used) => {
+          if (used <= memory + MEMORY_SLACK || abort.signal.aborted || !layers.has('memory')) return;
+          excess = Math.round(used / MEBIBYTE);
+          abort.abort();
+        });
+      },
       load: loadOf(thread),
       marks,
     };
@@ -66,7 +85,7 @@ export class CellPool {
     const key = `${memory}/${isolation}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const workerData: CellData = { isolation, layersOff: layers.off() };
+      const workerData: CellData = { isolation, memory, layersOff: layers.off() };
       pool = new Piscina({
         filename: this.#options.bootstrap,
         minThreads: 0,
@@ -90,6 +109,21 @@ export class CellPool {
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+}
+
+const overLimit = (used: number, memory: number): string =>
+  `it used ${used} MiB of memory, ${Math.round(memory / MEBIBYTE)} MiB are allowed`;
+
+/** Of a thread's heap and what hangs on it, in bytes, even while it is in a loop; 0 where V8 does not tell (Node 20). */
+async function memoryOf(thread: Worker | undefined): Promise<number> {
+  try {
+    const worker = thread as (Worker & { getHeapStatistics?(): Promise<HeapInfo> }) | undefined;
+    const heap = await worker?.getHeapStatistics?.();
+    return heap === undefined ? 0 : heap.used_heap_size + heap.external_memory;
+  } catch {
+    // It has ended.
+    return 0;
   }
 }
 

@@ -7,31 +7,57 @@ import type { PooledCell } from './pool.js';
 const LOOK_MS = 20;
 /** From this share of the time on a thread counts as busy without a pause. */
 const BUSY = 0.9;
+/** The memory of a thread that has done anything is looked at this often, in looks: buffers grow by 1 GB a second. */
+const MEMORY_LOOKS = 2;
+/** How often everybody's usage is told, in looks. */
+const USAGE_LOOKS = 50;
 
 export interface Busy<K> {
   readonly key: K;
   readonly marks: CellMarks;
 }
 
-/**
- * @param told is called whenever the list has changed: what was said before is all that can be learnt of a process that V8 aborts
- * @returns stops it
- */
-export function watchCells<K>(cells: ReadonlyMap<K, PooledCell>, told: (busy: readonly Busy<K>[]) => void): () => void {
+export interface Usage<K> {
+  readonly key: K;
+  /** The share of the last second in which the thread was busy, from 0 to 1. */
+  readonly cpu: number;
+}
+
+export interface WatchdogReports<K> {
+  /** Called whenever the list has changed: what was said before is all that can be learnt of a process that V8 aborts. */
+  busy(cells: readonly Busy<K>[]): void;
+  /** Called once a second. */
+  usage(cells: readonly Usage<K>[]): void;
+}
+
+/** @returns stops it */
+export function watchCells<K>(cells: ReadonlyMap<K, PooledCell>, reports: WatchdogReports<K>): () => void {
   let before = new Set<K>();
   let last: readonly Busy<K>[] = [];
+  let looks = 0;
+  const sums = new Map<K, number>();
+
   const look = (): void => {
+    looks++;
     const now = new Set<K>();
     const busy: Busy<K>[] = [];
     for (const [key, cell] of cells) {
-      if (cell.load() < BUSY) continue;
+      const load = cell.load();
+      sums.set(key, (sums.get(key) ?? 0) + load);
+      if (looks % MEMORY_LOOKS === 0 && load > 0) cell.checkMemory();
+      if (load < BUSY) continue;
       now.add(key);
       if (before.has(key)) busy.push({ key, marks: cell.marks() });
     }
     before = now;
-    if (isSame(busy, last)) return;
-    last = busy;
-    told(busy);
+    if (!isSame(busy, last)) {
+      last = busy;
+      reports.busy(busy);
+    }
+    if (looks % USAGE_LOOKS === 0) {
+      reports.usage([...cells.keys()].map((key) => ({ key, cpu: (sums.get(key) ?? 0) / USAGE_LOOKS })));
+      sums.clear();
+    }
   };
   const timer = setInterval(look, LOOK_MS).unref();
   return () => clearInterval(timer);

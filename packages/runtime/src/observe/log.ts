@@ -11,7 +11,8 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
-export type ModuleLog = (level: (typeof logLevels)[number], message: string, fields?: unknown) => void;
+/** Whether the line was written. */
+export type ModuleLog = (level: (typeof logLevels)[number], message: string, fields?: unknown) => boolean;
 
 const LINES_PER_SECOND = 50;
 const BURST = 500;
@@ -20,10 +21,11 @@ const BURST = 500;
 export function createModuleLog(logger: Logger, module: string): ModuleLog {
   const limit = createRateLimit({ perSecond: LINES_PER_SECOND, burst: BURST });
   return (level, message, fields) => {
-    if (!limit.take()) return;
+    if (!limit.take()) return false;
     const dropped = limit.takeDropped();
     if (dropped > 0) logger.warn({ module, dropped }, `${dropped} log lines of the module were dropped`);
     // Under a key of their own, so that a module's fields cannot pass for the host's.
     logger[level]({ module, ...(fields === undefined ? {} : { fields }) }, message);
+    return true;
   };
 }

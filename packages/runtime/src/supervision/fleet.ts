@@ -1,6 +1,7 @@
 // The hulls of a runtime and the spare cells in them. It hands out warm cells, and sees to it that there are others: a hull
 // that ends is replaced by one that waits, with as many warm cells as there are modules to put back.
 
+import { createCommonBudget } from '../dispatch/budget.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { type Cell, type CellOptions, type Hull, type HullExit, spawnHull, ThreadHull } from './hull.js';
 
@@ -32,6 +33,7 @@ export class Fleet {
   /** Warm cells, and those being warmed, by hull. */
   readonly #spares = new Map<Hull, Cell[]>();
   readonly #hulls = new Set<Hull>();
+  readonly #budget = createCommonBudget();
   #sharedSlots = LEAST_SHARED_SLOTS;
   #needs: CellOptions[] = [];
   #warmUp: NodeJS.Timeout | undefined;
@@ -128,7 +130,8 @@ export class Fleet {
   }
 
   #spawn(slots: number): Hull {
-    const hull = this.#options.containment === 'process' ? spawnHull(slots) : new ThreadHull();
+    const hull =
+      this.#options.containment === 'process' ? spawnHull(slots, this.#budget) : new ThreadHull(this.#budget);
     this.#hulls.add(hull);
     void hull.exited.then((exit) => {
       this.#hulls.delete(hull);

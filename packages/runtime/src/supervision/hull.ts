@@ -2,16 +2,18 @@
 // the other, for embedders who may not spawn any, is the host's own process.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import * as v from 'valibot';
 import type { CellMarks } from '../cell/task.js';
+import type { Bucket } from '../dispatch/bucket.js';
 import { Channel } from '../dispatch/channel.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
@@ -19,6 +21,7 @@ import { type CellEnd, CellPool, type PooledCell } from '../hull/pool.js';
 import { watchCells } from '../hull/watchdog.js';
 import { layers } from '../layers.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
+import { type MemoryWatch, watchMemory } from './memory.js';
 
 export interface CellOptions {
   /** The heap limit, in bytes. */
@@ -34,9 +37,14 @@ export interface Cell extends CellOptions {
   readonly ended: Promise<CellEnd>;
   /** Whether its thread was busy without a pause when the watchdog looked last. */
   isBusy(): boolean;
+  /** The share of the last second in which its thread was busy, from 0 to 1. */
+  cpu(): number;
   /** What its thread was doing when the watchdog found it busy. */
   marks(): CellMarks;
-  kill(): void;
+  /** Lets the threads of others come first from now on. @returns false if that is so already, or cannot be had */
+  slow(): boolean;
+  /** @param because what to say of its end, where it was not the module's supervision that ends it */
+  kill(because?: Pick<CellEnd, 'cause' | 'excess'>): void;
 }
 
 /** How a hull ended, and which of its cells were busy just before. */
@@ -55,7 +63,7 @@ export interface Hull {
   readonly exited: Promise<HullExit>;
   open(options: CellOptions): Cell;
   /** Ends it by force, with every cell in it. */
-  crash(): void;
+  crash(verdict?: string): void;
   /** Lets go of it: it ends by itself. */
   close(): Promise<void>;
 }
@@ -72,14 +80,23 @@ const hullFlags = [
   '--disable-warning=SecurityWarning',
 ];
 /** Of a cell's own. Without --allow-worker: a thread that a cell starts is refused, whatever flags it asks for. */
-const cellFlags = [permission, `--allow-fs-read=${bundles}`, '--disable-warning=ExperimentalWarning'];
+const cellFlags = [
+  permission,
+  `--allow-fs-read=${bundles}`,
+  '--allow-fs-read=/proc/thread-self',
+  '--disable-warning=ExperimentalWarning',
+];
 /** Within the host's process the pool is not bundled, and its threads begin with a file of Piscina's. */
 const piscina = dirname(createRequire(import.meta.url).resolve('piscina'));
 
 /** The host is never starved by its modules. */
 const HULL_NICENESS = 5;
+/** Of a thread that is busy without a pause. */
+const SLOW_NICENESS = 15;
 /** The kernel's first choice when memory runs out. */
 const HULL_OOM_SCORE = '800';
+/** A thread that was told to end and has not for so long takes its hull with it. */
+export const KILL_MS = 300;
 /** How long after its socket's end a cell's own may be told; a hull that is short of a core takes its time. */
 const REPORT_MS = 2_000;
 /** Of a thread that is not busy: it has begun whatever it was sent. */
@@ -93,7 +110,7 @@ interface ProcessCell extends Cell {
 }
 
 /** Spawns a hull process with a socket pair for each slot. @throws BulkheadError `HullUnavailable` */
-export function spawnHull(slots: number): Hull {
+export function spawnHull(slots: number, commonBudget: Bucket): Hull {
   const child = spawn(
     process.execPath,
     [
@@ -114,29 +131,36 @@ export function spawnHull(slots: number): Hull {
       `a process for the modules could not be started: each needs ${slots + 1} file descriptors (see ulimit -n)`,
     );
   }
-  return new ProcessHull(child, slots);
+  return new ProcessHull(child, slots, commonBudget);
 }
 
 class ProcessHull implements Hull {
   readonly exited: Promise<HullExit>;
   gone = false;
   readonly #child: ChildProcess;
+  readonly #commonBudget: Bucket;
   readonly #control: Duplex;
   readonly #free: number[];
   readonly #bySlot = new Map<number, ProcessCell>();
   readonly #cells = new Set<Cell>();
   /** Slots whose threads are busy, with what each is doing. */
   #busy = new Map<number, CellMarks>();
+  #usage = new Map<number, number>();
   #stderr = '';
+  /** Why the host ended it. */
+  #verdict: string | undefined;
+  readonly #memoryWatch: MemoryWatch | undefined;
 
-  constructor(child: ChildProcess, slots: number) {
+  constructor(child: ChildProcess, slots: number, commonBudget: Bucket) {
     this.#child = child;
+    this.#commonBudget = commonBudget;
     this.#control = child.stdio[CONTROL_FD] as Duplex;
     this.#free = Array.from({ length: slots }, (_, slot) => slots - 1 - slot);
     this.exited = new Promise((resolve) => {
       const exit = (cause: string): void => {
         const busy = new Set<Cell>([...this.#busy.keys()].flatMap((slot) => this.#bySlot.get(slot) ?? []));
         this.gone = true;
+        this.#memoryWatch?.stop();
         resolve({ cause, busy });
       };
       child.once('error', (error) => exit(error.message));
@@ -157,6 +181,7 @@ class ProcessHull implements Hull {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
     this.#adjust();
+    this.#memoryWatch = watchMemory(this);
     // The embedder's process may end while a hull is there; the hull notices by its control pipe.
     child.unref();
   }
@@ -177,11 +202,12 @@ class ProcessHull implements Hull {
     const slot = this.#free.pop();
     if (slot === undefined) throw new RangeError('the hull has no socket pairs left');
     const socket = this.#child.stdio[CONTROL_FD + 1 + slot] as Socket;
-    const channel = new Channel(socketCarrier(socket));
+    const channel = new Channel(socketCarrier(socket), this.#commonBudget);
     let report: (end: CellEnd) => void = () => {};
     const reported = new Promise<CellEnd>((resolve) => {
       report = resolve;
     });
+    let known: Pick<CellEnd, 'cause' | 'excess'> | undefined;
     const cell: ProcessCell = {
       slot,
       memory,
@@ -190,11 +216,19 @@ class ProcessHull implements Hull {
       hull: this,
       report,
       ended: channel.ended.then(() =>
-        orLost(Promise.race([reported, this.exited.then(({ cause }) => lastKnown(cell, cause))])),
+        orLost(Promise.race([reported, this.exited.then(({ cause }) => lastKnown(cell, cause))])).then((end) => ({
+          ...end,
+          ...known,
+        })),
       ),
       isBusy: () => this.#busy.has(slot),
+      cpu: () => this.#usage.get(slot) ?? 0,
       marks: () => this.#busy.get(slot) ?? FREE,
-      kill: () => this.#command({ command: 'kill', slot }),
+      slow: () => this.#slow(cell),
+      kill: (because) => {
+        known ??= because;
+        this.#command({ command: 'kill', slot });
+      },
     };
     this.#bySlot.set(slot, cell);
     this.#cells.add(cell);
@@ -203,7 +237,8 @@ class ProcessHull implements Hull {
     return cell;
   }
 
-  crash(): void {
+  crash(verdict?: string): void {
+    this.#verdict ??= verdict;
     this.#child.kill('SIGKILL');
   }
 
@@ -218,16 +253,36 @@ class ProcessHull implements Hull {
     if (!this.#control.destroyed) this.#control.write(`${JSON.stringify(command)}\n`);
   }
 
+  #slow({ channel: { threadId } }: Cell): boolean {
+    try {
+      // A thread of this process's, whatever the cell said.
+      if (threadId === undefined || !existsSync(`/proc/${this.pid}/task/${threadId}`)) return false;
+      if (getPriority(threadId) === SLOW_NICENESS) return false;
+      setPriority(threadId, SLOW_NICENESS);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #hear(line: string): void {
     const report = v.parse(HullReport, JSON.parse(line));
     if (report.report === 'ended') {
-      this.#bySlot.get(report.slot)?.report(report);
+      const cell = this.#bySlot.get(report.slot);
+      cell?.report(report);
+      // Its task is over, its thread need not be: some loops inside V8 cannot be interrupted.
+      setTimeout(() => {
+        if (cell !== undefined && !cell.channel.closed) this.crash('a thread of it cannot be ended');
+      }, KILL_MS).unref();
     } else if (report.report === 'busy') {
       this.#busy = new Map(report.cells.map(({ slot, marks }) => [slot, marks]));
+    } else if (report.report === 'usage') {
+      this.#usage = new Map(report.cells.map(({ slot, cpu }) => [slot, cpu]));
     }
   }
 
   #describe(code: number | null, signal: NodeJS.Signals | null): string {
+    if (this.#verdict !== undefined) return `${signal}: ${this.#verdict}`;
     const how = signal === null ? `exit code ${code}` : signal;
     const why = /(?:FATAL ERROR|Fatal JavaScript|Error:).*/.exec(this.#stderr)?.[0];
     return why === undefined ? how : `${how} (${why.slice(0, 200)})`;
@@ -276,9 +331,21 @@ export class ThreadHull implements Hull {
   });
   readonly #cells = new Map<Cell, PooledCell>();
   #busy: ReadonlySet<Cell> = new Set();
-  readonly #stopWatching = watchCells(this.#cells, (busy) => {
-    this.#busy = new Set(busy.map(({ key }) => key));
+  #usage: ReadonlyMap<Cell, number> = new Map();
+  readonly #stopWatching = watchCells(this.#cells, {
+    busy: (busy) => {
+      this.#busy = new Set(busy.map(({ key }) => key));
+    },
+    usage: (usage) => {
+      this.#usage = new Map(usage.map(({ key, cpu }) => [key, cpu]));
+    },
   });
+
+  readonly #commonBudget: Bucket;
+
+  constructor(commonBudget: Bucket) {
+    this.#commonBudget = commonBudget;
+  }
 
   get cells(): ReadonlySet<Cell> {
     return new Set(this.#cells.keys());
@@ -286,7 +353,7 @@ export class ThreadHull implements Hull {
 
   open({ memory, isolation }: CellOptions): Cell {
     const { port1, port2 } = new MessageChannel();
-    const channel = new Channel(portCarrier(port1));
+    const channel = new Channel(portCarrier(port1), this.#commonBudget);
     const pooled = this.#pool.open({ port: port2 }, memory, isolation);
     const cell: Cell = {
       memory,
@@ -299,7 +366,10 @@ export class ThreadHull implements Hull {
         return end;
       }),
       isBusy: () => this.#busy.has(cell),
+      cpu: () => this.#usage.get(cell) ?? 0,
       marks: () => pooled.marks(),
+      // Its thread is one of the host's own; nobody is told which.
+      slow: () => false,
       kill: () => pooled.kill(),
     };
     this.#cells.set(cell, pooled);

@@ -8,10 +8,11 @@ import { type ApiLoad, createApiMethods } from '../api/server.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { ModuleEntry } from '../config/entry.js';
 import type { Call, RawAnswer } from '../dispatch/call.js';
-import type { Channel } from '../dispatch/channel.js';
+import type { Channel, ChannelEvents } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Bundle } from '../loading/bundle.js';
 import { mapStack } from '../loading/stack.js';
+import type { ModuleLog } from '../observe/log.js';
 import {
   type ConfigIssue,
   type ConfigureBody,
@@ -20,6 +21,7 @@ import {
   RecordType,
   type ThrownError,
 } from '../wire/record.js';
+import { Effort } from './effort.js';
 import type { Cell } from './hull.js';
 
 /** What a life needs besides its cell; the same for all lives of a module. */
@@ -30,10 +32,12 @@ export interface LifeParts {
   readonly homeserver: Homeserver;
   readonly store: ModuleStore;
   readonly fetcher: Fetcher;
-  readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: unknown) => void;
+  readonly log: ModuleLog;
   /** Something on the host's side failed while it served the module. */
   readonly hostFailed: (method: string, error: unknown) => void;
   readonly violated: (life: Life, message: string) => void;
+  /** It has used up its share of the host's time. */
+  readonly throttled: (life: Life) => void;
   /** A cell has taken what it was sent. */
   readonly drained: () => void;
 }
@@ -95,7 +99,10 @@ const SetUp = v.object({
 export class Life {
   readonly cell: Cell;
   readonly channel: Channel;
-  readonly apiLoad: ApiLoad = { underWay: 0 };
+  readonly apiLoad: ApiLoad = { underWay: 0, refused: 0 };
+  readonly effort = new Effort();
+  /** When it was told last that it is not read, on the clock of `performance.now()`. */
+  throttledAt = Number.NEGATIVE_INFINITY;
   /** Web requests that the module is answering, by the id of their record. */
   readonly requests = new Map<number, Request>();
   /** What the module asks for; what it has is in the entry. */
@@ -112,6 +119,7 @@ export class Life {
     this.#parts = parts;
     const methods = createApiMethods(
       {
+        mostUnderWay: parts.entry.limits.apiCalls,
         grants: parts.entry.permissions,
         homeserver: parts.homeserver,
         store: parts.store,
@@ -123,12 +131,18 @@ export class Life {
       this.apiLoad,
     );
     const api = exposeGuarded(methods, (message) => cell.channel.sendApi(message));
-    cell.channel.attach({
-      api: (message) => api.receive(message),
+    const events: ChannelEvents = {
+      api: (message) => {
+        const { refused } = this.apiLoad;
+        api.receive(message);
+        return this.apiLoad.refused === refused;
+      },
       log: parts.log,
+      throttled: () => parts.throttled(this),
       violation: (message) => parts.violated(this, message),
       drained: () => parts.drained(),
-    });
+    };
+    cell.channel.attach(events, parts.entry.limits.hostTime);
   }
 
   /** Evaluates the module's script and finds its export. @throws StartFailure */

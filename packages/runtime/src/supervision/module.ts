@@ -9,11 +9,11 @@ import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
 import { layers } from '../layers.js';
 import { mapStack } from '../loading/stack.js';
-import type { ModuleEvents, ModuleState, ModuleStatus } from '../modules.js';
+import type { ModuleEvents, ModuleState, ModuleStatus, WatchedLimit } from '../modules.js';
 import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
-import type { Cell, CellOptions, Hull } from './hull.js';
+import { type Cell, type CellOptions, type Hull, KILL_MS } from './hull.js';
 import { Life, type LifeParts, nothingRegistered, type Registered, resultLimitOf, StartFailure } from './life.js';
 import { Line } from './line.js';
 import { Poison } from './poison.js';
@@ -34,13 +34,14 @@ export interface ModuleServices {
 /** What a module had to do with the end of the hull that it lived in. */
 export type HullRole = 'innocent' | 'suspect' | 'culprit';
 
-/** A thread that was told to end and has not for so long takes its hull with it. */
-const KILL_MS = 300;
 /** A life that was shorter than this makes the next one wait. */
 const SHORT_LIFE_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
 /** When too many modules begin anew, the next one tries again so much later. */
 const THROTTLED_MS = 1_000;
+const MEBIBYTE = 1 << 20;
+/** A module that is throttled again and again is told of once in so long. */
+const TELL_MS = 10_000;
 /** How long a suspect lives in a hull of its own before it is trusted with the others again. */
 const QUARANTINE_MS = 60_000;
 
@@ -74,6 +75,7 @@ export class SupervisedModule implements Askable {
   readonly #poison = new Poison();
   /** Lives that were ended, or that answer their last calls, until their cells are gone. */
   readonly #leaving = new Set<Life>();
+  readonly #watches: Partial<Record<WatchedLimit, number>> = {};
   readonly #failures: Partial<Record<FailureKind, number>> = {};
   #life: Life | undefined;
   #state: ModuleState = 'starting';
@@ -98,11 +100,12 @@ export class SupervisedModule implements Askable {
     },
   });
 
-  constructor(parts: Omit<LifeParts, 'violated' | 'drained'>, services: ModuleServices) {
+  constructor(parts: Omit<LifeParts, 'violated' | 'throttled' | 'drained'>, services: ModuleServices) {
     this.entry = parts.entry;
     this.#parts = {
       ...parts,
       violated: (life, message) => this.#violated(life, message),
+      throttled: (life) => this.#throttled(life),
       drained: () => this.#sendWaiting(),
     };
     this.#waiting = new Line({ calls: WAITING_FACTOR * parts.entry.limits.callsInFlight, bytes: WAITING_BYTES });
@@ -323,9 +326,11 @@ export class SupervisedModule implements Askable {
     if (role === 'culprit') this.#parked(`aborted its hull: ${cause}`);
   }
 
-  /** Called now and then. */
+  /** Called once a second. */
   watch(): void {
-    if (this.#life !== undefined) this.#vigil.look(this.#life);
+    if (this.#life === undefined) return;
+    this.#vigil.look(this.#life);
+    this.#watchCpu(this.#life);
   }
 
   /** Resolves when nothing is under way: calls, and web requests with the bodies of their responses. */
@@ -373,8 +378,37 @@ export class SupervisedModule implements Askable {
       inFlight: this.#waiting.size + (this.#life?.channel.inFlight ?? 0),
       startMs: this.#startMs,
       memory: this.#memory,
+      cpu: this.#life?.cell.cpu() ?? 0,
+      apiCalls: this.#life?.apiLoad.underWay ?? 0,
+      watches: { ...this.#watches },
       hullPid: this.#life?.cell.hull.pid,
     };
+  }
+
+  #watchCpu(life: Life): void {
+    const { cpu: allowed } = this.entry.limits;
+    const finding = life.effort.look(life.cell.cpu(), allowed);
+    if (finding === 'over') {
+      const used = life.effort.share;
+      this.#watched('cpu', 'ended', used, allowed);
+      this.#kill(life, `it used ${percent(used)} of a core, ${percent(allowed)} are allowed`);
+    } else if (finding === 'busy' && life.cell.slow()) {
+      this.#watched('cpu', 'slowed', life.effort.share, allowed);
+    }
+  }
+
+  #throttled(life: Life): void {
+    const now = performance.now();
+    if (now - life.throttledAt < TELL_MS) return;
+    life.throttledAt = now;
+    const { hostTime } = this.entry.limits;
+    this.#watched('host_time', 'throttled', hostTime, hostTime);
+  }
+
+  #watched(limit: WatchedLimit, action: ModuleEvents['watch']['action'], used: number, allowed: number): void {
+    this.#watches[limit] = (this.#watches[limit] ?? 0) + 1;
+    this.#services.emit('watch', { module: this.id, limit, action, used, allowed });
+    this.#services.logger.warn({ module: this.id, limit, used, allowed }, `${this.id} is ${action}: limits.${limit}`);
   }
 
   *#lives(): Iterable<Life> {
@@ -470,7 +504,8 @@ export class SupervisedModule implements Askable {
   }
 
   #watchEnd(life: Life): void {
-    void life.cell.ended.then(({ marks, cause }) => {
+    void life.cell.ended.then(({ marks, cause, excess }) => {
+      if (excess !== undefined) this.#watched('memory', 'ended', excess * MEBIBYTE, this.entry.limits.memory);
       if (life === this.#life) {
         this.#life = undefined;
         this.#services.logger.warn({ module: this.id, cause }, `the cell of ${this.id} was lost: ${cause}`);
@@ -588,5 +623,7 @@ export class SupervisedModule implements Askable {
     return timeouts.length === 0 ? USUAL_TIMEOUT_MS : Math.max(LEAST_BLOCKED_MS, ...timeouts);
   }
 }
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 const isBusy = ({ channel, requests }: Life): boolean => channel.inFlight > 0 || requests.size > 0;

@@ -13,6 +13,9 @@ export interface Carrier {
   onBytes(receive: (bytes: Uint8Array) => void): void;
   /** Called once, however the carrier ends. */
   onClose(closed: () => void): void;
+  /** Takes nothing more from the peer, which has to wait then. @returns whether that can be had */
+  pause(): boolean;
+  resume(): void;
   close(): void;
 }
 
@@ -25,6 +28,11 @@ export function socketCarrier(socket: Socket): Carrier {
     onDrain: (drained) => void socket.on('drain', drained),
     onBytes: (receive) => void socket.on('data', receive),
     onClose: (closed) => void socket.once('close', closed),
+    pause: () => {
+      socket.pause();
+      return true;
+    },
+    resume: () => void socket.resume(),
     close: () => void socket.destroy(),
   };
 }
@@ -45,6 +53,9 @@ export function portCarrier(port: MessagePort): Carrier {
         else port.close();
       }),
     onClose: (closed) => void port.once('close', closed),
+    // What a port was sent is in this process already.
+    pause: () => false,
+    resume: () => {},
     close: () => port.close(),
   };
 }

@@ -56,6 +56,8 @@ export class ProtocolViolation extends Error {
   readonly code = 'ProtocolViolation';
 }
 
+const NOTHING = new Uint8Array();
+
 /** Cuts a stream of bytes into records. */
 export class FrameReader {
   readonly #limitOf: (type: number) => number;
@@ -63,6 +65,7 @@ export class FrameReader {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #needed = HEADER_BYTES;
+  #paused = false;
 
   /** @param limitOf the largest body of a record type, in bytes; -1 for types that the peer may not send */
   constructor(limitOf: (type: number) => number, receive: (record: WireRecord) => void) {
@@ -70,18 +73,29 @@ export class FrameReader {
     this.#receive = receive;
   }
 
+  /** No record is received until `resume`, not even of the bytes that are being cut. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** @throws ProtocolViolation */
+  resume(): void {
+    this.#paused = false;
+    this.push(NOTHING);
+  }
+
   /** @throws ProtocolViolation */
   push(bytes: Uint8Array): void {
     let chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (this.#pendingBytes > 0) {
+    if (this.#pendingBytes > 0 || this.#paused) {
       this.#keep(chunk);
-      if (this.#pendingBytes < this.#needed) return;
+      if (this.#pendingBytes < this.#needed || this.#paused) return;
       chunk = Buffer.concat(this.#pending, this.#pendingBytes);
       this.#pending = [];
       this.#pendingBytes = 0;
     }
     let offset = 0;
-    while (chunk.length - offset >= HEADER_BYTES) {
+    while (!this.#paused && chunk.length - offset >= HEADER_BYTES) {
       const length = chunk.readUInt32LE(offset);
       const type = chunk[offset + 4] as number;
       if (length > this.#limitOf(type)) {

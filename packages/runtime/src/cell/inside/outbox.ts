@@ -26,6 +26,10 @@ export const outbox = {
     } catch {
       body = JSON.stringify({ message: message.slice(0, 8000) });
     }
-    outbox.send(RecordType.log, level, 0, 0, body);
+    try {
+      outbox.send(RecordType.log, level, 0, 0, body);
+    } catch {
+      // Too much is under way to the host: nobody would read so many lines.
+    }
   },
 };

@@ -1,0 +1,67 @@
+// What a hull holds in memory, seen from outside: buffers that no limit of V8's counts, in a thread that never gives itself back.
+
+import { readFile } from 'node:fs/promises';
+import { layers } from '../layers.js';
+import type { Cell, Hull } from './hull.js';
+
+export interface MemoryWatch {
+  stop(): void;
+}
+
+const MEBIBYTE = 1 << 20;
+/** Buffers grow by up to 1 GB a second. */
+const LOOK_MS = 50;
+/** What a hull takes without any cell, and what a cell takes without any module. */
+const HULL_BYTES = 112 * MEBIBYTE;
+const CELL_BYTES = 24 * MEBIBYTE;
+/** What one busy cell may add beyond its limit before it alone is ended. */
+const SLACK_BYTES = 48 * MEBIBYTE;
+/** A thread that was told to end has so much time to give its memory back. */
+const GRACE_MS = 200;
+const PAGE_BYTES = 4096;
+
+/** Where the system tells. Elsewhere V8's limits and the cells' own looks have to do. */
+export function watchMemory(hull: Hull): MemoryWatch | undefined {
+  if (process.platform !== 'linux') return undefined;
+  /** Which thread alone is busy, and what was resident when that began. */
+  let since: { readonly only: Cell | undefined; readonly resident: number } = { only: undefined, resident: 0 };
+  let graceUntil = 0;
+  let isLooking = false;
+
+  const judge = (resident: number): void => {
+    const cells = [...hull.cells];
+    const busy = cells.filter((cell) => cell.isBusy());
+    const only = busy.length === 1 ? busy[0] : undefined;
+    if (only !== since.only) since = { only, resident };
+    const grown = resident - since.resident;
+    const isExcessive = only !== undefined && grown > only.memory + SLACK_BYTES;
+    const allowed = HULL_BYTES + cells.reduce((sum, { memory }) => sum + memory + CELL_BYTES, 0);
+    if ((!isExcessive && resident <= allowed) || !layers.has('memory')) return;
+    const now = performance.now();
+    // One that alone is busy is told to end first; if that does not help, or it is nobody, the hull has to go.
+    if (only !== undefined && resident <= 2 * allowed && graceUntil === 0) {
+      graceUntil = now + GRACE_MS;
+      const excess = Math.round(grown / MEBIBYTE);
+      only.kill({ cause: `it used about ${excess} MiB of memory, ${mebibytes(only.memory)} are allowed`, excess });
+    } else if (now > graceUntil || resident > 2 * allowed) {
+      hull.crash(`it used ${mebibytes(resident)} of memory, ${mebibytes(allowed)} are allowed`);
+    }
+  };
+
+  const look = async (): Promise<void> => {
+    if (isLooking || hull.pid === undefined) return;
+    isLooking = true;
+    try {
+      const statm = await readFile(`/proc/${hull.pid}/statm`, 'latin1');
+      judge(Number(statm.split(' ')[1]) * PAGE_BYTES);
+    } catch {
+      // It has ended.
+    }
+    isLooking = false;
+    if (performance.now() > graceUntil) graceUntil = 0;
+  };
+  const timer = setInterval(() => void look(), LOOK_MS).unref();
+  return { stop: () => clearInterval(timer) };
+}
+
+const mebibytes = (bytes: number): string => `${Math.round(bytes / MEBIBYTE)} MiB`;

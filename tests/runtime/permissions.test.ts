@@ -134,6 +134,18 @@ t.test('needs that nobody can grant are an error that says what is wrong with th
     const read = readNeeds(permissions);
     t.match('faults' in read ? read.faults.join('\n') : 'all is well', message);
   }
+  const startedAt = performance.now();
+  for (const much of [
+    { users: Array(300_000).fill(1) },
+    { network: Array(300_000).fill('') },
+    Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [i, 1])),
+    { ['x'.repeat(1_000_000)]: [] },
+    { network: ['x'.repeat(1_000_000)], web_paths: ['/'.repeat(1_000_000)], storage: '1'.repeat(1_000_000) },
+  ]) {
+    const read = readNeeds(much);
+    t.ok('faults' in read && read.faults.join().length < 1_000, 'a flood is refused in a few words');
+  }
+  t.ok(performance.now() - startedAt < 1_000, 'and at once');
   const problems = await problemsOf(start(t, [says({ user: [], files: [] }), needs('Cyclic'), needs('Throws')]));
   t.match(problems, [
     {

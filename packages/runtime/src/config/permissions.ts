@@ -5,14 +5,15 @@ import * as v from 'valibot';
 import { parseHostGrant } from '../api/hosts.js';
 import { isGrantablePath } from '../api/paths.js';
 import type { Grants, Permissions } from './entry.js';
-import { decodeFault, encodeFault, expected, mapping } from './expected.js';
+import { decodeFault, encodeFault, expected, isMapping, mapping } from './expected.js';
 import { listOf, oneOf, size } from './kinds.js';
 import { pathText } from './problem.js';
 import { formatSize } from './units.js';
 
 const TIB = 2 ** 40;
-/** What a module may declare in one group. */
+/** What a module may declare in one group, and how many groups. */
 const MOST_NEEDS = 100;
+const LONGEST_GROUP = 100;
 const MOST_FAULTS = 10;
 
 const host = v.pipe(
@@ -79,7 +80,6 @@ const Needs = mapping(
         )
       : v.pipe(
           valuesOf(row) as v.GenericSchema<unknown, readonly string[]>,
-          v.check(({ length }) => length <= MOST_NEEDS, encodeFault(`expected at most ${MOST_NEEDS}`)),
           v.transform((values) => [...new Set(values)]),
         ),
   ),
@@ -89,6 +89,8 @@ export type ReadNeeds = { readonly needs: Permissions } | { readonly faults: rea
 
 /** What a module says that it needs, which may be anything. */
 export function readNeeds(declared: unknown): ReadNeeds {
+  // A cell may answer a megabyte, and of each wrong value of it an issue would be made.
+  if (isTooMuch(declared)) return { faults: [`permissions: expected at most ${MOST_NEEDS} values in a group`] };
   const result = v.safeParse(Needs, declared);
   if (result.success) return { needs: result.output };
   const faults = result.issues.slice(0, MOST_FAULTS).map((issue) => {
@@ -97,4 +99,15 @@ export function readNeeds(declared: unknown): ReadNeeds {
     return `permissions${pathText(keys, '.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`;
   });
   return { faults };
+}
+
+function isTooMuch(declared: unknown): boolean {
+  if (!isMapping(declared)) return false;
+  const groups = Object.entries(declared);
+  return (
+    groups.length > MOST_NEEDS ||
+    groups.some(
+      ([group, values]) => group.length > LONGEST_GROUP || (Array.isArray(values) && values.length > MOST_NEEDS),
+    )
+  );
 }

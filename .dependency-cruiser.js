@@ -80,9 +80,9 @@ export default {
     }),
     only({
       name: 'config-stands-alone',
-      comment: 'A file in, entries out. How a granted host is spelled is said where grants are checked.',
+      comment: 'A file in, entries out. How granted hosts and paths are spelled is said where grants are checked.',
       from: room('config'),
-      to: [room('config'), `${runtime}api/hosts\\.ts$`, sdk],
+      to: [room('config'), `${runtime}api/(hosts|paths)\\.ts$`, sdk],
       npm: ['valibot', 'yaml', 'picocolors'],
     }),
     only({

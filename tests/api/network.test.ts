@@ -56,7 +56,7 @@ t.test('bodies: none for HEAD and 204, decoded for gzip and brotli', async (t) =
 t.test('what was not granted is refused before anything is sent, with the line that grants it', async (t) => {
   const { base, port, hits, fetcher } = await world(t, (_, response) => response.end());
   const refused = (url: string, message: RegExp) =>
-    t.rejects(fetcher.fetch(ask(url)), { code: 'NotPermitted', message });
+    t.rejects(fetcher.fetch(ask(url)), { code: 'PermissionDenied', message });
   await refused('https://evil.example/', /may not reach evil\.example.*permissions: \{ network: \[evil\.example\] \}/);
   await refused(`http://localhost:${port}/`, new RegExp(`network: \\[localhost:${port}\\]`));
   await refused(`http://[::ffff:127.0.0.1]:${port}/`, /network: \["\[::ffff:7f00:1\]/);
@@ -91,16 +91,16 @@ t.test('a granted name must not lead inside', async (t) => {
   const fetcher = guarded(t, { grants: ['*.test:*', '*:*'], lookup: dns(names) });
   for (const name of Object.keys(names)) {
     const error = await fetcher.fetch(ask(`http://${name}:${inside.port}/`)).catch((error: unknown) => error);
-    t.match(error, { code: 'NotPermitted', message: /not public.*permissions: \{ network: \["<address>:/ }, name);
+    t.match(error, { code: 'PermissionDenied', message: /not public.*permissions: \{ network: \["<address>:/ }, name);
     t.notMatch((error as Error).message, /127\.0\.0|169\.254/, 'a module cannot map the network by names');
     if (name === 'cloud.test') t.match((error as Error).cause, { message: /169\.254\.169\.254/ }, 'the log can say it');
   }
   await t.rejects(fetcher.fetch(ask(`http://127.0.0.1:${inside.port}/`)), {
-    code: 'NotPermitted',
+    code: 'PermissionDenied',
     message: /not a public/,
   });
   await t.rejects(fetcher.fetch(ask(`http://[::1]:${inside.port}/`)), {
-    code: 'NotPermitted',
+    code: 'PermissionDenied',
     message: /not a public/,
   });
   t.equal(inside.sockets(), 0, 'nobody even connected');
@@ -116,8 +116,8 @@ t.test('a name that changes where it leads after it was checked', async (t) => {
     lookup: async () => [{ address: asked++ === 0 ? '127.0.0.1' : '127.0.0.2', family: 4 }],
   });
   t.equal(await bodyOf(await fetcher.fetch(ask(`http://rebind.test:${outside.port}/`))), 'fine');
-  await t.rejects(fetcher.fetch(ask(`http://rebind.test:${outside.port}/`)), { code: 'NotPermitted' });
-  await t.rejects(fetcher.fetch(ask(`http://rebind.test:${inside.port}/`)), { code: 'NotPermitted' });
+  await t.rejects(fetcher.fetch(ask(`http://rebind.test:${outside.port}/`)), { code: 'PermissionDenied' });
+  await t.rejects(fetcher.fetch(ask(`http://rebind.test:${inside.port}/`)), { code: 'PermissionDenied' });
   t.equal(asked, 3, 'each connection asks once, and goes where that answer led');
   t.equal(inside.sockets(), 0);
 });
@@ -169,7 +169,7 @@ t.test('redirects', async (t) => {
     const inside = await serve(t, (_, response) => response.end('secret'));
     for (const to of [`http://127.0.0.1:${inside.port}/`, `//127.0.0.1:${inside.port}/`, 'https://evil.example/']) {
       await t.rejects(fetcher.fetch(ask(moved(307, to))), {
-        code: 'NotPermitted',
+        code: 'PermissionDenied',
         message: new RegExp(`127\\.0\\.0\\.1:${port} redirected to`),
       });
     }

@@ -52,18 +52,22 @@ t.test('says of each module what it does and may do', async (t) => {
 greeter  ./greeter.ts#Greeter
   callbacks   user_may_invite
   resources   /greetings
-  permissions network: *.example.com
-              users: read  granted, but not asked for
-              network: other.org:8080  asked for, but not granted; to grant it: permissions: { network: [other.org:8080] }
-              rooms: write  asked for, but not granted; to grant it: permissions: { rooms: [write] }
+  asks for    network: api.example.com, other.org:8080
+              rooms: write
+              storage: 1MiB
+  granted     network: *.example.com, other.org:8080
+              users: read (not asked for)
+              rooms: read (not asked for), write
+              web_paths: /greetings (not asked for)
+              storage: 64MiB
   set up in   N ms
   memory      N MiB of 48 MiB
   notes       warn: this clears the screen: \u{fffd}[2J
-              warn: /greetings is outside /_synapse/client
 
 optional  ./greeter.ts#Optional  [observe, parked]
-  permissions none
-  notes       error: optional is parked: Error: not today (greeter.ts:18:11)
+  asks for    nothing
+  granted     nothing
+  notes       error: optional is parked: Error: not today (greeter.ts:22:11)
 
 1 module set up, 1 parked.
 `,
@@ -97,10 +101,16 @@ t.test('says the same as JSON', async (t) => {
     notes: [],
   });
   t.strictSame(report.modules[0].permissions, {
-    asked: { network: ['api.example.com', 'other.org:8080'], rooms: ['write'] },
-    granted: { network: ['*.example.com'], users: ['read'] },
-    missing: { network: ['other.org:8080'], rooms: ['write'] },
-    unasked: { users: ['read'] },
+    asked: { network: ['api.example.com', 'other.org:8080'], rooms: ['write'], storage: ['1MiB'] },
+    granted: {
+      network: ['*.example.com', 'other.org:8080'],
+      users: ['read'],
+      rooms: ['read', 'write'],
+      web: [],
+      web_paths: ['/greetings'],
+      storage: ['64MiB'],
+    },
+    unasked: { users: ['read'], rooms: ['read'], web_paths: ['/greetings'] },
   });
 });
 
@@ -113,6 +123,14 @@ t.test('shows every fault with its place, and exits with 2', async (t) => {
   t.match(stderr, '  2 |   - module: ./greeter.ts#Greter\n    |             ^');
   t.match(stderr, 'hint: did you mean "Greeter"?');
   t.match(stderr, 'error[SetupFailed] modules[1].module (faulty.yaml:4:13): Error: not today');
+  t.match(
+    stderr,
+    `error[NotGranted] modules[2].permissions (faulty.yaml:8:18): it needs what is not granted: network: other.org:8080; rooms: write`,
+  );
+  t.match(
+    stderr,
+    'hint: to grant it, the entry has to say: permissions: { network: ["*.example.com", other.org:8080], rooms: [write] }',
+  );
   t.notMatch(stderr, '\u001b', 'no colours in a pipe');
   t.strictSame(readdirSync(temporary), []);
 
@@ -124,6 +142,7 @@ t.test('shows every fault with its place, and exits with 2', async (t) => {
     problems: [
       { code: 'ExportNotFound', module: 'greeter', path: 'modules[0].module', place: { line: 2, column: 13 } },
       { code: 'SetupFailed', module: 'optional' },
+      { code: 'NotGranted', module: 'ungranted', path: 'modules[2].permissions' },
     ],
   });
 });

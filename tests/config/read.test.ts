@@ -33,7 +33,7 @@ t.test('a plain Synapse-style entry gets every default', (t) => {
     hull: 'shared',
     limits: { memory: 64 * 2 ** 20, result: undefined, callsInFlight: 1000, storage: 64 * 2 ** 20 },
     breaker: { failures: 5, window: 60_000 },
-    permissions: { network: [], users: [], rooms: [], web: [] },
+    permissions: { network: [], users: [], rooms: [], web: [], web_paths: ['/_synapse/client/*'] },
     path: 'modules[0]',
   });
   t.end();

@@ -1,4 +1,4 @@
-// The pages that are written by a loop over the two tables. As a program it writes them; a test holds them against the tables.
+// The pages that are written by a loop over the tables. As a program it writes them; a test holds them against the tables.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -16,6 +16,7 @@ import {
   type JoinName,
   JsonObject,
   moduleApiMethods,
+  permissionGroups,
   Requester,
   RequestInfo,
   RoomAlias,
@@ -162,6 +163,9 @@ function renderModuleApi(): string {
     '## Methods that are carried out by the host',
     "Each is checked: the permission, the arguments, and the result. A homeserver implements those that it carries out, as far as it\ncan; the others are the runtime's. `getUserByRequest` needs `users:read`, too; `fetch` needs `network` with the host.",
     ...methods,
+    '## Permissions',
+    'What a module may declare in `permissions`, and an admin grants in its entry.',
+    permissions(),
     '## For homeservers',
     'The adapter has the methods above that the homeserver carries out, with these arguments and results, and:',
     ts(
@@ -173,6 +177,17 @@ function renderModuleApi(): string {
     ts('contract', excerpt(errors, 'export type ApiErrorCode =', ';\n')),
   ].join('\n\n');
 }
+
+function permissions(): string {
+  const rows = Object.entries(permissionGroups).flatMap(([group, row]) =>
+    row.kind === 'access'
+      ? Object.entries(row.values).map(([value, doc]) => `| \`${group}: [${value}]\` | ${doc} |`)
+      : `| \`${group}: ${examples[row.kind]}\` | ${row.doc} |`,
+  );
+  return ['| permission | lets the module |', '| --- | --- |', ...rows].join('\n');
+}
+
+const examples = { hosts: '[host, ...]', paths: '[path, ...]', size: '10MiB' } as const;
 
 const ts = (prelude: string, text: string): string => `\`\`\`ts with=${prelude}\n${text.trimEnd()}\n\`\`\``;
 

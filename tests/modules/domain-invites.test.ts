@@ -1,5 +1,5 @@
 import t from 'tap';
-import { startModules } from './harness.js';
+import { problemsOf, startModules } from './harness.js';
 
 const yaml = `
 modules:
@@ -65,11 +65,10 @@ t.test('what is not restricted is not asked', async (t) => {
   t.equal(plain.has('userMayPublishRoom'), false);
 });
 
-t.test('without the permission nobody counts as an admin', async (t) => {
-  const { spamChecker } = await startModules(t, restricted.replace('permissions: { users: [read] }', ''), homeserver);
-  t.match(await spamChecker.userMayPublishRoom('@admin:example.com', '!room:example.com'), {
-    allowed: false,
-    cause: 'failed',
-    status: 500,
-  });
+t.test('it needs to know who is an admin where something is kept to admins', async (t) => {
+  const without = (text: string): string => text.replace('    permissions: { users: [read] }\n', '');
+  t.match(await problemsOf(t, without(restricted)), [
+    { code: 'NotGranted', place: { line: 3 }, hint: /add this line: permissions: \{ users: \[read\] \}/ },
+  ]);
+  t.same(await problemsOf(t, without(yaml)), []);
 });

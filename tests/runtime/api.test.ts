@@ -168,8 +168,8 @@ for (const containment of containments) {
       { code: 'InvalidArgument' },
     ]);
     t.match(await ask(modules, 'bare', ['getProfile', alice], ['createAndSendEvent', newEvent]), [
-      { code: 'NotPermitted', message: /the module's entry says permissions: \{ users: \[read\] \}/ },
-      { code: 'NotPermitted', message: /permissions: \{ rooms: \[write\] \}/ },
+      { code: 'PermissionDenied', message: /the module's entry says permissions: \{ users: \[read\] \}/ },
+      { code: 'PermissionDenied', message: /permissions: \{ rooms: \[write\] \}/ },
     ]);
     t.equal(sent.length, 2);
   });
@@ -199,7 +199,11 @@ t.test('fetch goes where the admin granted', async (t) => {
     ],
   );
   t.match(await ask(modules, 'bare', ['fetch', `http://${host}/here`]), [
-    { name: 'TypeError', code: 'NotPermitted', message: new RegExp(`network: \\[${host.replaceAll('.', '\\.')}\\]`) },
+    {
+      name: 'TypeError',
+      code: 'PermissionDenied',
+      message: new RegExp(`network: \\[${host.replaceAll('.', '\\.')}\\]`),
+    },
   ]);
 });
 

@@ -17,6 +17,7 @@ import {
   NOT_SPAM,
   PRESENCE_ALL_USERS,
   RegistrationBehaviour,
+  type RequestedPermissions,
   type Requester,
   type RoomState,
   type StateMap,
@@ -62,10 +63,40 @@ export const asynchronous = defineModule({
       v.checkAsync(async () => true),
     ),
   }),
-  permissions: { network: ['api.example.org'] },
+  permissions: { network: ['api.example.org'], rooms: ['read', 'write'], storage: '10MiB', web_paths: ['/hello'] },
   setup: async ({ config }) => {
     same<typeof config, { id: string }>();
   },
+});
+
+defineModule({
+  name: 'dependent',
+  config: v.object({ host: v.string() }),
+  permissions: (config) => {
+    same<typeof config, { host: string }>();
+    return { network: [config.host] };
+  },
+  setup: () => {},
+});
+
+export const declared: RequestedPermissions[] = [
+  {},
+  { users: ['read'], web: ['credentials', 'cookies', 'service_worker'], storage: 1024 },
+  // @ts-expect-error there is no such group
+  { user: ['read'] },
+  // @ts-expect-error users can only be read
+  { users: ['read', 'write'] },
+  // @ts-expect-error a path begins with a slash
+  { web_paths: ['hello'] },
+  // @ts-expect-error a size has a unit, or is a number
+  { storage: '10 megabytes' },
+];
+defineModule({
+  name: 'asks-for-what-there-is-not',
+  config: v.unknown(),
+  // @ts-expect-error there is no such group
+  permissions: { files: ['read'] },
+  setup: () => {},
 });
 
 defineModule({
@@ -93,6 +124,8 @@ api.registerWebResource('/_synapse/client/x', () => 'text');
 
 /** A class in the shape of Synapse's: its methods are callbacks as they stand. */
 export class Blocker {
+  static readonly permissions: RequestedPermissions = { users: ['read'] };
+
   static parseConfig(raw: unknown): { blocked: readonly string[] } {
     return { blocked: [String(raw)] };
   }

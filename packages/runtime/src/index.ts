@@ -32,7 +32,7 @@ export type {
 } from '@bulkhead/sdk/contract';
 export type { StorageBackend, StorageChange } from './api/backend.js';
 export { StorageError, type StorageErrorCode } from './api/backend.js';
-export type { Place, Problem, ProblemCode } from './config/entry.js';
+export type { Permissions, Place, Problem, ProblemCode } from './config/entry.js';
 export { ConfigurationError, formatProblems } from './config/problem.js';
 // Errors
 export { BulkheadError, type RuntimeErrorCode } from './dispatch/errors.js';

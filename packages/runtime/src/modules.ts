@@ -8,6 +8,7 @@ import type {
   FailureKind,
   Outcome,
 } from '@bulkhead/sdk/contract';
+import type { Permissions } from './config/entry.js';
 
 /** What a call may carry besides the callback's arguments. */
 export interface CallOptions {
@@ -57,10 +58,8 @@ export interface ModuleStatus {
   readonly mode: 'enforce' | 'observe';
   readonly callbacks: readonly CallbackName[];
   readonly resources: readonly string[];
-  readonly permissions: {
-    readonly asked: Readonly<Record<string, readonly string[]>>;
-    readonly granted: Readonly<Record<string, readonly string[]>>;
-  };
+  /** What the module says that it needs, and what it has. */
+  readonly permissions: { readonly asked: Permissions; readonly granted: Permissions };
   /** How often the module was given a new life since the start. */
   readonly restarts: number;
   readonly calls: number;

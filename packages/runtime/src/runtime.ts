@@ -6,7 +6,7 @@ import type { StorageBackend } from './api/backend.js';
 import { createRateLimit, type RateLimit } from './api/quota.js';
 import { createStorage, type ModuleStore, openStorage, type Storage } from './api/storage.js';
 import type { ModuleEntry, Problem, RuntimeConfig } from './config/entry.js';
-import { ConfigurationError, inOrder, problemAt } from './config/problem.js';
+import { ConfigurationError, inOrder } from './config/problem.js';
 import { type ConfigSource, readConfig } from './config/read.js';
 import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
@@ -18,7 +18,7 @@ import type { Hull, HullExit } from './supervision/hull.js';
 import type { SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
 import { answerRequest, unavailable } from './web/answer.js';
-import { createRoutes, findRoute, type Route, reservedPath } from './web/routes.js';
+import { createRoutes, findRoute, type Route } from './web/routes.js';
 
 export interface RuntimeOptions {
   /** The YAML file. Its `bulkhead`, `modules` and `module_defaults` are read, the rest is yours. */
@@ -233,26 +233,12 @@ class Runtime {
   ): Promise<Started> {
     this.#fleet.expect(entries.length);
     const started = await startModules(entries, this.#services(), isKept);
-    const problems = [...known, ...started.problems, ...this.#pathProblems(started)];
+    const problems = [...known, ...started.problems];
     if (problems.length === 0 && this.#closing === undefined) return started;
     discard(started);
     // The stores are the ones of the modules that run: what the discarded entries said of them is void.
     for (const { entry } of this.#modules) this.#storeOf(entry);
     throw this.#closing === undefined ? new ConfigurationError(inOrder(problems)) : closed();
-  }
-
-  #pathProblems({ modules }: Started) {
-    const reserved = this.#options.reservedPaths ?? [];
-    return modules.flatMap(({ module, life }) =>
-      (life?.registered.resources ?? []).flatMap((path) => {
-        const taken = reservedPath(path, reserved);
-        if (taken === undefined) return [];
-        const message = `the web resource ${path} is in the reserved ${taken}`;
-        return problemAt(module.entry, { code: 'SetupFailed', message, hint: 'register it below /_synapse/client' }, [
-          'module',
-        ]);
-      }),
-    );
   }
 
   #adopt({ modules }: Started): void {
@@ -272,7 +258,7 @@ class Runtime {
         this.#modules.filter(({ registered }) => registered.callbacks.includes(name)),
       ]),
     );
-    this.#routes = createRoutes(this.#modules, this.#options.reservedPaths ?? [], (module, message) => {
+    this.#routes = createRoutes(this.#modules, (module, message) => {
       const line = `${module}: ${message}`;
       if (!this.#warned.has(line)) this.#logger.warn({ module }, message);
       this.#warned.add(line);
@@ -289,6 +275,7 @@ class Runtime {
       logger: this.#logger,
       homeserver: this.#options.homeserver,
       mayRestart: () => this.#restarts.take(),
+      reservedPaths: this.#options.reservedPaths ?? [],
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
       stubborn: (module, life) => {

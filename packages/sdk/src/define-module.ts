@@ -3,24 +3,27 @@
 import * as v from 'valibot';
 import { type Callback, type CallbackName, callbacks } from './contract/callbacks.js';
 import type { ModuleApi } from './contract/module-api.js';
+import type { RequestedPermissions } from './contract/permissions.js';
 import type { Awaitable, Category } from './contract/row.js';
 
-/** The permissions that a module asks for, as the admin writes them. The admin grants. */
-export type RequestedPermissions = Readonly<Record<string, readonly string[]>>;
+/** What a module needs; a function where that depends on its configuration, such as on a host that the admin names. */
+export type DeclaredPermissions<Config> = RequestedPermissions | ((config: Config) => RequestedPermissions);
 
 /** A module as the runtime sees it; a class in the shape of Synapse's fits. */
 export interface ModuleClass<Config = unknown> {
   new (config: Config, api: ModuleApi): object;
   /** Turns the entry's `config` into what the constructor gets. May throw ConfigError; may be asynchronous. */
   parseConfig?(config: unknown): Awaitable<Config>;
-  readonly permissions?: RequestedPermissions;
+  /** Without them all granted, the module is not started. Looked at after parseConfig. */
+  readonly permissions?: DeclaredPermissions<Config>;
 }
 
 export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsync, C = ModuleCallbacks> {
   readonly name: string;
   /** Validates `config`; its output is what `setup` gets. */
   readonly config: S;
-  readonly permissions?: RequestedPermissions;
+  /** Without them all granted, the module is not started. */
+  readonly permissions?: DeclaredPermissions<v.InferOutput<S>>;
   /** Returns the callbacks to register. Registration is possible until it is done. */
   setup(given: { readonly config: v.InferOutput<S>; readonly api: ModuleApi }): Awaitable<C | void>;
 }

@@ -41,6 +41,7 @@ export type {
   UserInfo,
   WebResource,
 } from './contract/module-api.js';
+export type { ByteSize, RequestedPermissions } from './contract/permissions.js';
 export type { Awaitable, CallContext, Check } from './contract/row.js';
 export type {
   EmailThreepid,
@@ -65,9 +66,9 @@ export {
   type Verdict,
 } from './contract/verdict.js';
 export {
+  type DeclaredPermissions,
   defineModule,
   type ModuleCallbacks,
   type ModuleClass,
   type ModuleDefinition,
-  type RequestedPermissions,
 } from './define-module.js';

@@ -1,6 +1,6 @@
 // Accounts that expire a while after registration, unless their owners renew them.
 
-import { type ApiError, type ModuleApi, v } from '@bulkhead/sdk';
+import { type ApiError, type ModuleApi, type RequestedPermissions, v } from '@bulkhead/sdk';
 import { Duration } from './duration.js';
 
 const RENEW = '/_synapse/client/account_expiry/renew';
@@ -12,7 +12,8 @@ const Config = v.strictObject({ period: Duration });
 type Config = v.InferOutput<typeof Config>;
 
 export class AccountExpiry {
-  static readonly permissions = { users: ['read'] };
+  /** Ten megabytes are about 80,000 accounts. */
+  static readonly permissions: RequestedPermissions = { users: ['read'], storage: '10MiB', web_paths: [RENEW] };
 
   static parseConfig(config: unknown): Config {
     return v.parse(Config, config);

@@ -1,11 +1,14 @@
 // The smallest module that does something: one callback, one web resource.
 
-import type { ModuleApi } from '@bulkhead/sdk';
+import type { ModuleApi, RequestedPermissions } from '@bulkhead/sdk';
 import { Hono } from 'hono';
 
 const HELLO = '/_synapse/client/demo/hello';
 
 export class DemoModule {
+  /** Needs no grant: below `/_synapse/client` a module may answer. */
+  static readonly permissions: RequestedPermissions = { web_paths: [HELLO] };
+
   /** Takes the configuration as the admin wrote it. */
   static parseConfig(config: unknown): unknown {
     return config;

@@ -1,6 +1,6 @@
 // Who may invite whom, by the servers of both; and who may name rooms and list them in the directory.
 
-import { allow, deny, type ModuleApi, serverNameOf, type Verdict, v } from '@bulkhead/sdk';
+import { allow, deny, type ModuleApi, type RequestedPermissions, serverNameOf, type Verdict, v } from '@bulkhead/sdk';
 
 const Server = v.pipe(v.string(), v.nonEmpty('expected a server name or *'), v.toLowerCase());
 
@@ -30,7 +30,10 @@ const Config = v.strictObject({
 type Config = v.InferOutput<typeof Config>;
 
 export class DomainInvites {
-  static readonly permissions = { users: ['read'] };
+  /** Who is an admin matters only where something is kept to admins. */
+  static permissions({ alias_pattern, publish_rooms }: Config): RequestedPermissions {
+    return alias_pattern !== undefined || publish_rooms === 'admins' ? { users: ['read'] } : {};
+  }
 
   static parseConfig(config: unknown): Config {
     return v.parse(Config, config);

@@ -64,6 +64,7 @@ const tricks: Readonly<Record<string, Trick>> = {
 
 export default defineModule({
   name: 'rogue',
+  permissions: { storage: '1MiB' },
   config: v.strictObject({
     trigger: v.optional(
       v.pipe(v.string(), v.regex(/^\S+$/, 'expected the one word that commands begin with')),

@@ -27,6 +27,7 @@ const Config = v.strictObject({
 export default defineModule({
   name: 'word-list',
   config: Config,
+  permissions: { storage: '1MiB' },
 
   setup({ config, api }) {
     const find = compileLists(Object.entries(config.lists).map(([name, list]) => ({ name, ...list })));

@@ -53,6 +53,19 @@ export function createHostGrants(texts: readonly string[]): HostGrants {
   };
 }
 
+/**
+ * Whether granted hosts cover one that a module says it needs, which may be a pattern, too. Where neither names a port, that
+ * of https is meant.
+ */
+export function coversHost(grants: readonly string[], need: string): boolean {
+  const wanted = parseHostGrant(need);
+  if (wanted === undefined) return false;
+  return grants.some((text) => {
+    const grant = parseHostGrant(text);
+    return grant !== undefined && coversName(grant.host, wanted.host) && coversPort(grant, wanted);
+  });
+}
+
 /** The address that a URL names instead of a host. */
 export function addressIn(url: URL): string | undefined {
   const text = url.hostname.replace(/^\[|\]$/g, '');
@@ -81,6 +94,27 @@ function isLoopback(address: string): boolean {
 function portMatches({ port }: HostGrant, url: URL): boolean {
   if (port === undefined) return url.port === '';
   return port === 'any' || port === Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+}
+
+function coversName(grant: string, wanted: string): boolean {
+  if (grant === wanted) return true;
+  if (grant.startsWith('*.')) return wanted.endsWith(grant.slice(1));
+  // `*` is every public host: what is not public has to be named.
+  return grant === '*' && wanted !== 'localhost' && isPublicOrName(wanted);
+}
+
+function isPublicOrName(host: string): boolean {
+  const address = host.replace(/^\[|\]$/g, '');
+  return isIP(address) === 0 || isPublicAddress(address);
+}
+
+function coversPort(grant: HostGrant, { host, port }: HostGrant): boolean {
+  if (port === 'any') return grant.port === 'any';
+  const name = host.replace(/^\*\.?/, '') || 'host';
+  return portMatches(
+    grant,
+    new URL(`${port === 80 ? 'http' : 'https'}://${name}${port === undefined ? '' : `:${port}`}`),
+  );
 }
 
 /** Spells a host as URLs do, so that `LOCALHOST`, `0x7f.1` and `bücher.example` are compared as what they mean. */

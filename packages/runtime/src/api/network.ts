@@ -7,10 +7,10 @@ import type { LookupFunction } from 'node:net';
 import { ApiError } from '@bulkhead/sdk/contract';
 import { Agent, buildConnector, Headers, Pool, Request, type Response, fetch as undiciFetch } from 'undici';
 import { addressIn, createHostGrants, type HostGrants } from './hosts.js';
-import { grantLine, notPermitted } from './permissions.js';
+import { grantLine, permissionDenied } from './permissions.js';
 
 export interface Fetcher {
-  /** @throws ApiError `NotPermitted`, `FetchFailed`, `InvalidArgument` or `QuotaExceeded` */
+  /** @throws ApiError `PermissionDenied`, `FetchFailed`, `InvalidArgument` or `QuotaExceeded` */
   fetch(request: FetchRequest): Promise<FetchResponse>;
   /** Ends everything under way, and the connections. */
   close(): Promise<void>;
@@ -328,20 +328,20 @@ function checkHost(hosts: HostGrants, url: URL, from?: URL): void {
   if (url.username !== '' || url.password !== '') throw failed('a URL with a user name or a password is not fetched');
   if (!hosts.allows(url)) {
     const how = from === undefined ? '' : `${from.host} redirected to ${url.host}; `;
-    throw notPermitted(`${how}the module may not reach ${url.host}`, grantLine('network', url.host));
+    throw permissionDenied(`${how}the module may not reach ${url.host}`, grantLine({ network: [url.host] }));
   }
   // An address in the URL is connected to without a lookup.
   const address = addressIn(url);
   if (address !== undefined && !hosts.allowsAddress(url, address)) {
-    throw notPermitted(`${url.host} is not a public address`, grantLine('network', url.host));
+    throw permissionDenied(`${url.host} is not a public address`, grantLine({ network: [url.host] }));
   }
 }
 
 /** What a name inside the network resolves to is for the admin's log (`cause`); a module would draw a map of it. */
 function privateAddress(url: URL, found: readonly LookupAddress[]): ApiError {
-  const error = notPermitted(
+  const error = permissionDenied(
     `${url.host} leads to an address that is not public, which must be granted as such`,
-    grantLine('network', url.port === '' ? '<address>' : `<address>:${url.port}`),
+    grantLine({ network: [url.port === '' ? '<address>' : `<address>:${url.port}`] }),
   );
   error.cause = new Error(`${url.hostname} resolves to ${found.map(({ address }) => address).join(', ') || 'nothing'}`);
   return error;

@@ -30,6 +30,8 @@ export interface ApiContext {
   readonly channel: Channel;
   /** The web requests that the module is answering, as they came, by the id of their record. */
   readonly requests: ReadonlyMap<number, Request>;
+  /** The module called what the admin did not grant. */
+  readonly denied: (method: string, message: string) => void;
   /** What went wrong on the host's side, of which the module learns nothing. */
   readonly hostFailed: (method: string, error: unknown) => void;
 }
@@ -68,6 +70,7 @@ export function createApiMethods(context: ApiContext, load: ApiLoad): ApiMethods
         return { ok: true, value: await method.run(context, checkArgs(name, method.args, given)) };
       } catch (error) {
         if (error instanceof ApiError) {
+          if (error.code === 'PermissionDenied') context.denied(name, error.message);
           // The disk's error, or the private address that a name led to: for the admin, not for the module.
           if (error.cause !== undefined) context.hostFailed(name, error.cause);
           return failure(error);

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { snakeCase } from '@bulkhead/sdk/contract';
 import { parseDocument } from 'yaml';
-import { createHostGrants, parseHostGrant } from '../api/hosts.js';
+import { unaskedOf } from '../api/permissions.js';
+import type { Permissions } from '../config/entry.js';
 import { readConfig } from '../config/read.js';
 import type { ModuleStatus, Modules } from '../modules.js';
 import type { Logger } from '../observe/log.js';
@@ -30,7 +31,7 @@ export interface CheckedModule {
   /** In the spelling of the file. */
   readonly callbacks: readonly string[];
   readonly resources: readonly string[];
-  readonly permissions: Permissions;
+  readonly permissions: CheckedPermissions;
   /** Milliseconds from a warm cell to a module that is set up. */
   readonly startMs: number;
   /** In bytes; `null` when the cell did not say. */
@@ -40,16 +41,13 @@ export interface CheckedModule {
   readonly notes: readonly Note[];
 }
 
-export interface Permissions {
-  readonly asked: Granted;
-  readonly granted: Granted;
-  /** Asked, but not granted. */
-  readonly missing: Granted;
-  /** Granted, but not asked. */
-  readonly unasked: Granted;
+/** All that a module asks for is granted: else it is not set up. */
+export interface CheckedPermissions {
+  readonly asked: Permissions;
+  readonly granted: Permissions;
+  /** Granted, but not asked for. */
+  readonly unasked: Permissions;
 }
-
-export type Granted = Readonly<Record<string, readonly string[]>>;
 
 export interface Note {
   readonly level: 'warn' | 'error';
@@ -114,45 +112,13 @@ function describe(file: string, status: readonly ModuleStatus[], notes: Notes): 
     mode: module.mode,
     callbacks: module.callbacks.map(snakeCase),
     resources: module.resources,
-    permissions: compare(module.permissions),
+    permissions: { ...module.permissions, unasked: unaskedOf(module.permissions.asked, module.permissions.granted) },
     startMs: Math.round(module.startMs),
     memory: module.memory ?? null,
     memoryLimit: config.modules.find(({ id }) => id === module.id)?.limits.memory ?? 0,
     notes: notes.of(module.id),
   }));
 }
-
-function compare({ asked, granted }: ModuleStatus['permissions']): Permissions {
-  const isUsed = (group: string, value: string): boolean =>
-    covers(asked, group, value) || (asked[group] ?? []).some((wanted) => covers({ [group]: [value] }, group, wanted));
-  return {
-    asked: withoutEmpty(asked),
-    granted: withoutEmpty(granted),
-    missing: select(asked, (group, value) => !covers(granted, group, value)),
-    unasked: select(granted, (group, value) => !isUsed(group, value)),
-  };
-}
-
-/** Whether the value is among those of the group; a host may be there by a pattern. */
-function covers(all: Granted, group: string, value: string): boolean {
-  const values = all[group] ?? [];
-  if (values.includes(value)) return true;
-  if (group !== 'network' || !URL.canParse(`https://${value}`)) return false;
-  // What a module asks for may be no host at all.
-  return createHostGrants(values.filter((text) => parseHostGrant(text) !== undefined)).allows(
-    new URL(`https://${value}`),
-  );
-}
-
-const select = (all: Granted, matches: (group: string, value: string) => boolean): Granted =>
-  withoutEmpty(
-    Object.fromEntries(
-      Object.entries(all).map(([group, values]) => [group, values.filter((value) => matches(group, value))]),
-    ),
-  );
-
-const withoutEmpty = (all: Granted): Granted =>
-  Object.fromEntries(Object.entries(all).filter(([, values]) => values.length > 0));
 
 /** Keeps what is logged, by module. */
 class Notes {

@@ -1,10 +1,11 @@
 // What the program prints. Much of it comes from modules, so no control character gets to the terminal.
 
+import type { PermissionGroup } from '@bulkhead/sdk/contract';
 import picocolors from 'picocolors';
-import { grantLine } from '../api/permissions.js';
-import type { Grants, Problem } from '../config/entry.js';
+import { groupsOf, withoutUsual } from '../api/permissions.js';
+import type { Problem } from '../config/entry.js';
 import { formatProblems, printable } from '../config/problem.js';
-import type { Check, CheckedModule, Note, Permissions } from './check.js';
+import type { Check, CheckedModule, Note } from './check.js';
 
 interface Style {
   readonly color: boolean;
@@ -34,7 +35,7 @@ const WITHOUT_HOMESERVER =
   'check runs without a homeserver: a module that asks one for something while it is set up cannot be checked here.';
 
 function renderModule(module: CheckedModule, paint: Paint): string {
-  const { id, state, mode, callbacks, resources, startMs, memory, memoryLimit } = module;
+  const { id, state, mode, callbacks, resources, permissions, startMs, memory, memoryLimit } = module;
   const marks = [mode === 'observe' ? 'observe' : '', state === 'parked' ? 'parked' : ''].filter(Boolean);
   const title = [
     paint.bold(printable(id)),
@@ -42,10 +43,17 @@ function renderModule(module: CheckedModule, paint: Paint): string {
     marks.length === 0 ? '' : paint.yellow(`[${marks.join(', ')}]`),
   ];
   const used = memory === null ? 'memory unknown' : `${mebibytes(memory)} MiB`;
+  // What every module is given is worth a line where it was asked for.
+  const granted = groupsOf(permissions.granted).filter(
+    ([group]) => permissions.asked[group] !== undefined || withoutUsual(permissions.granted)[group] !== undefined,
+  );
+  const unaskedMark = (group: PermissionGroup, value: string): string =>
+    permissions.unasked[group]?.includes(value) ? paint.yellow(' (not asked for)') : '';
   const rows: [label: string, lines: readonly string[]][] = [
     ['callbacks', callbacks],
     ['resources', resources.map(printable)],
-    ['permissions', renderPermissions(module.permissions, paint)],
+    ['asks for', renderGroups(groupsOf(permissions.asked))],
+    ['granted', renderGroups(granted, unaskedMark)],
     ['set up in', state === 'ready' ? [`${startMs} ms`] : []],
     ['memory', state === 'ready' ? [`${used} of ${mebibytes(memoryLimit)} MiB`] : []],
     ['notes', renderNotes(module.notes, paint)],
@@ -58,23 +66,15 @@ function renderModule(module: CheckedModule, paint: Paint): string {
   ].join('\n');
 }
 
-function renderPermissions({ granted, missing, unasked }: Permissions, paint: Paint): readonly string[] {
-  const lines: string[] = [];
-  for (const [group, values] of Object.entries(granted)) {
-    for (const value of values) {
-      const idle = unasked[group]?.includes(value) ?? false;
-      lines.push(`${group}: ${value}${idle ? paint.yellow('  granted, but not asked for') : ''}`);
-    }
-  }
-  for (const [group, values] of Object.entries(missing)) {
-    for (const value of values) {
-      const line = printable(grantLine(group as keyof Grants, value));
-      lines.push(
-        `${printable(group)}: ${printable(value)}${paint.yellow(`  asked for, but not granted; to grant it: ${line}`)}`,
-      );
-    }
-  }
-  return lines.length === 0 ? ['none'] : lines;
+/** A line for each group. */
+function renderGroups(
+  groups: ReturnType<typeof groupsOf>,
+  mark: (group: PermissionGroup, value: string) => string = () => '',
+): readonly string[] {
+  const lines = groups.map(
+    ([group, values]) => `${group}: ${values.map((value) => printable(value) + mark(group, value)).join(', ')}`,
+  );
+  return lines.length === 0 ? ['nothing'] : lines;
 }
 
 function renderNotes(notes: readonly Note[], paint: Paint): readonly string[] {

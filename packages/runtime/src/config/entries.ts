@@ -1,5 +1,6 @@
 // The list of modules: what each entry says on top of the defaults.
 
+import { USUAL_PATHS } from '../api/paths.js';
 import type { ModuleEntry, Path } from './entry.js';
 import { describe, isMapping } from './expected.js';
 import { pathText } from './problem.js';
@@ -77,6 +78,7 @@ function toEntry(
       users: permissions.users ?? [],
       rooms: permissions.rooms ?? [],
       web: permissions.web ?? [],
+      web_paths: permissions.web_paths ?? USUAL_PATHS,
     },
     path,
     locate,

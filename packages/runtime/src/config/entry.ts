@@ -1,6 +1,6 @@
 // What a configuration file says, once it is known to be right. Durations are milliseconds, sizes are bytes.
 
-import type { CallbackName, FailurePolicy } from '@bulkhead/sdk/contract';
+import type { CallbackName, FailurePolicy, GrantGroup, PermissionGroup } from '@bulkhead/sdk/contract';
 
 export interface RuntimeConfig {
   readonly containment: 'process' | 'thread' | undefined;
@@ -56,12 +56,10 @@ export interface Limits {
 }
 
 /** What the admin grants, by permission group. */
-export interface Grants {
-  readonly network: readonly string[];
-  readonly users: readonly string[];
-  readonly rooms: readonly string[];
-  readonly web: readonly string[];
-}
+export type Grants = { readonly [G in GrantGroup]: readonly string[] };
+
+/** Permissions that are needed or given, in the spelling of the file; a size is a list of one. */
+export type Permissions = { readonly [G in PermissionGroup]?: readonly string[] };
 
 export type Path = readonly (string | number)[];
 export type Locate = (path: Path) => Place | undefined;
@@ -104,5 +102,7 @@ export type ProblemCode =
   | 'BundleFailed'
   | 'NodeImport'
   | 'ConfigRejected'
+  | 'InvalidPermissions'
+  | 'NotGranted'
   | 'SetupFailed'
   | 'SetupTimedOut';

@@ -30,6 +30,12 @@ export function problemAt(entry: ModuleEntry, fault: Fault, path: Path = []): Pr
   };
 }
 
+/** Whether the entry has such a key of its own. A key that is not there is placed where the entry begins. */
+export function says({ locate }: Pick<ModuleEntry, 'locate'>, key: string): boolean {
+  const [entry, place] = [locate([]), locate([key])];
+  return place !== undefined && (place.line !== entry?.line || place.column !== entry.column);
+}
+
 /** Renders problems as a compiler does: what and where, the offending line, a hint. */
 export function formatProblems(problems: readonly Problem[], { color = false }: { color?: boolean } = {}): string {
   const paint = picocolors.createColors(color);

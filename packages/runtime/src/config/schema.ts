@@ -2,46 +2,13 @@
 
 import { type CallbackName, callbackNames, callbacks, camelCase, snakeCase } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
-import { parseHostGrant } from '../api/hosts.js';
 import { encodeFault, expected, mapping } from './expected.js';
-import { formatSize, parseDuration, parseShare, parseSize } from './units.js';
+import { count, duration, flag, oneOf, share, size } from './kinds.js';
+import { Granted } from './permissions.js';
 
-const DAY = 86_400_000;
 const KIB = 2 ** 10;
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
-
-/** `parse`'s result where it is within the bounds. */
-const quantity = (what: string, parse: (value: unknown) => number | undefined, least: number, most: number) =>
-  v.pipe(
-    v.unknown(),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const parsed = parse(dataset.value);
-      if (parsed !== undefined && parsed >= least && parsed <= most) return parsed;
-      addIssue({ message: expected(what) });
-      return NEVER;
-    }),
-  );
-
-const duration = quantity('a duration like "250ms", at most 24h', parseDuration, 1, DAY);
-
-const size = (example: string, least: number, most: number) =>
-  quantity(`a size like "${example}", from ${formatSize(least)} to ${formatSize(most)}`, parseSize, least, most);
-
-const count = (most: number) =>
-  quantity(
-    `a whole number from 1 to ${most}`,
-    (value) => (typeof value === 'number' && Number.isInteger(value) ? value : undefined),
-    1,
-    most,
-  );
-
-const share = quantity('a share of one core, like "20%"', parseShare, 0.001, 1);
-
-const oneOf = <const O extends readonly string[]>(...options: O) =>
-  v.picklist(options, expected(options.map((option) => JSON.stringify(option)).join(' or ')));
-
-const flag = v.boolean(expected('true or false'));
 
 /** A mapping from callbacks, in snake_case, to what `schemaOf` says for each. */
 function perCallback<T>(schemaOf: (name: CallbackName) => v.GenericSchema<unknown, T>) {
@@ -92,20 +59,6 @@ const fanOut = v.lazy((value) =>
       ),
 );
 
-const host = v.pipe(
-  v.string(expected('a host like "api.example.com"')),
-  v.toLowerCase(),
-  v.check(
-    (text) => parseHostGrant(text) !== undefined,
-    expected(
-      'a host like "api.example.com", "*.example.com" or "127.0.0.1:9000"',
-      'a host alone, without scheme or path',
-    ),
-  ),
-);
-
-const listOf = <T>(what: string, item: v.GenericSchema<unknown, T>) => v.array(item, expected(`a list of ${what}`));
-
 /** What an entry may say, and what `module_defaults` may say for all. */
 const settings = {
   timeout: v.optional(duration),
@@ -131,14 +84,7 @@ const settings = {
   breaker: v.optional(
     mapping('with failures and window', { failures: v.optional(count(1_000_000)), window: v.optional(duration) }),
   ),
-  permissions: v.optional(
-    mapping('from groups to what is granted, such as "users: [read]"', {
-      network: v.optional(listOf('hosts', host)),
-      users: v.optional(listOf('permissions', oneOf('read'))),
-      rooms: v.optional(listOf('permissions', oneOf('read', 'write'))),
-      web: v.optional(listOf('permissions', oneOf('credentials', 'cookies', 'service_worker'))),
-    }),
-  ),
+  permissions: v.optional(Granted),
   integrity: v.optional(
     v.never(encodeFault('integrity comes with a later version', { code: 'NotYet', hint: 'remove this key' })),
   ),

@@ -14,6 +14,20 @@ export interface Logger {
 /** Whether the line was written. */
 export type ModuleLog = (level: (typeof logLevels)[number], message: string, fields?: unknown) => boolean;
 
+const MOST_DENIALS = 20;
+const LONGEST_DENIAL = 500;
+
+/** Tells the admin what a module called without a permission: each thing once, and not more than a few. */
+export function createDenialLog(logger: Logger, module: string): (method: string, message: string) => void {
+  const told = new Set<string>();
+  return (method, message) => {
+    const text = message.slice(0, LONGEST_DENIAL);
+    if (told.size >= MOST_DENIALS || told.has(text)) return;
+    told.add(text);
+    logger.warn({ module, method }, `${module}: ${text}`);
+  };
+}
+
 const LINES_PER_SECOND = 50;
 const BURST = 500;
 

@@ -4,9 +4,12 @@ import { type CallbackName, callbackNames, callbacks, type Homeserver, type Row 
 import * as v from 'valibot';
 import { exposeGuarded } from '../api/guard.js';
 import type { Fetcher } from '../api/network.js';
+import { reservedPath } from '../api/paths.js';
+import { groupsOf, hintToGrant, inWords, missingOf } from '../api/permissions.js';
 import { type ApiLoad, createApiMethods } from '../api/server.js';
 import type { ModuleStore } from '../api/storage.js';
-import type { ModuleEntry } from '../config/entry.js';
+import type { ModuleEntry, Permissions } from '../config/entry.js';
+import { readNeeds } from '../config/permissions.js';
 import type { Call, RawAnswer } from '../dispatch/call.js';
 import type { Channel, ChannelEvents } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
@@ -33,6 +36,10 @@ export interface LifeParts {
   readonly store: ModuleStore;
   readonly fetcher: Fetcher;
   readonly log: ModuleLog;
+  /** Paths that are the homeserver's, besides those of the specification. */
+  readonly reservedPaths: readonly string[];
+  /** The module called what the admin did not grant. */
+  readonly denied: (method: string, message: string) => void;
   /** Something on the host's side failed while it served the module. */
   readonly hostFailed: (method: string, error: unknown) => void;
   readonly violated: (life: Life, message: string) => void;
@@ -55,10 +62,19 @@ export const nothingRegistered: Registered = { callbacks: [], resources: [], sta
 export class StartFailure extends Error {
   override readonly name = 'StartFailure';
   /** `CellLost`: the cell ended meanwhile, by the module's doing or with its hull. */
-  readonly code: 'ExportNotFound' | 'ConfigRejected' | 'SetupFailed' | 'SetupTimedOut' | 'CellLost';
+  readonly code:
+    | 'ExportNotFound'
+    | 'ConfigRejected'
+    | 'InvalidPermissions'
+    | 'NotGranted'
+    | 'SetupFailed'
+    | 'SetupTimedOut'
+    | 'CellLost';
   /** What parseConfig found wrong. */
   readonly issues: readonly ConfigIssue[];
   readonly exports: readonly string[];
+  /** What the admin can do about it. */
+  readonly hint: string | undefined;
   /** Whether the hull ended, too. */
   readonly withHull: boolean;
 
@@ -68,6 +84,7 @@ export class StartFailure extends Error {
     details: {
       readonly issues?: readonly ConfigIssue[];
       readonly exports?: readonly string[];
+      readonly hint?: string;
       readonly stack?: string;
       readonly withHull?: boolean;
     } = {},
@@ -76,6 +93,7 @@ export class StartFailure extends Error {
     this.code = code;
     this.issues = details.issues ?? [];
     this.exports = details.exports ?? [];
+    this.hint = details.hint;
     this.withHull = details.withHull ?? false;
     if (details.stack !== undefined) this.stack = details.stack;
   }
@@ -89,7 +107,7 @@ const MOST_OVERDUE = 16;
 const MOST_STATE_TYPES = 20;
 
 const Loaded = v.object({ exports: v.array(v.string()) });
-const Configured = v.object({ permissions: v.fallback(v.record(v.string(), v.array(v.string())), {}) });
+const Configured = v.object({ permissions: v.unknown() });
 const SetUp = v.object({
   callbacks: v.array(v.picklist(callbackNames)),
   resources: v.pipe(v.array(v.pipe(v.string(), v.maxLength(1000))), v.maxLength(MOST_RESOURCES)),
@@ -106,7 +124,7 @@ export class Life {
   /** Web requests that the module is answering, by the id of their record. */
   readonly requests = new Map<number, Request>();
   /** What the module asks for; what it has is in the entry. */
-  asked: Readonly<Record<string, readonly string[]>> = {};
+  asked: Permissions = {};
   registered = nothingRegistered;
   /** What loading, parseConfig and set-up took, without the waiting for other modules in between. */
   startMs = 0;
@@ -126,6 +144,7 @@ export class Life {
         fetcher: parts.fetcher,
         channel: cell.channel,
         requests: this.requests,
+        denied: parts.denied,
         hostFailed: parts.hostFailed,
       },
       this.apiLoad,
@@ -155,7 +174,7 @@ export class Life {
     }
   }
 
-  /** Runs parseConfig. @throws StartFailure */
+  /** Runs parseConfig, and sees that what the module needs is granted. @throws StartFailure */
   async configure(): Promise<void> {
     const { entry, exportName, homeserver } = this.#parts;
     const manifest: Manifest = {
@@ -166,12 +185,26 @@ export class Life {
     };
     const body: ConfigureBody = { manifest, config: entry.config };
     const { permissions } = await this.#ask('ConfigRejected', RecordType.configure, JSON.stringify(body), Configured);
-    this.asked = permissions;
+    const read = readNeeds(permissions);
+    if ('faults' in read) {
+      const hint = 'the module declares this itself, so its author has to correct it';
+      throw new StartFailure('InvalidPermissions', read.faults.join('\n'), { hint });
+    }
+    this.#requireGranted(read.needs);
+    this.asked = read.needs;
   }
 
   /** Constructs the module. @throws StartFailure */
   async setUp(): Promise<void> {
-    this.registered = await this.#ask('SetupFailed', RecordType.setup, '', SetUp);
+    const registered = await this.#ask('SetupFailed', RecordType.setup, '', SetUp);
+    for (const path of registered.resources) {
+      const reserved = reservedPath(path, this.#parts.reservedPaths);
+      if (reserved === undefined) continue;
+      const hint = 'register it below /_synapse/client';
+      throw new StartFailure('SetupFailed', `the web resource ${path} is in the reserved ${reserved}`, { hint });
+    }
+    this.#requireGranted({ web_paths: registered.resources });
+    this.registered = registered;
   }
 
   /** All of it, for a module that was set up before. @throws StartFailure */
@@ -190,6 +223,16 @@ export class Life {
   /** The call of that id, even if nobody waits for its answer any more. */
   callOf(recordId: number): Call | undefined {
     return this.channel.pending(recordId) ?? this.#overdue.find((call) => call.recordId === recordId);
+  }
+
+  /** What a module lacks it would find out in the middle of its work, and the admin by its failures. */
+  #requireGranted(needs: Permissions): void {
+    const { entry } = this.#parts;
+    const missing = missingOf(needs, entry);
+    if (groupsOf(missing).length === 0) return;
+    throw new StartFailure('NotGranted', `it needs what is not granted: ${inWords(missing)}`, {
+      hint: hintToGrant(missing, entry),
+    });
   }
 
   async #ask<S extends v.GenericSchema>(

@@ -2,8 +2,9 @@
 // answer, begins another, and stops asking a module that fails again and again.
 
 import { type CallbackName, callbacks, type FailureKind, type FailurePolicy, type Row } from '@bulkhead/sdk/contract';
+import { grantedBy } from '../api/permissions.js';
 import type { CellMarks } from '../cell/task.js';
-import type { ModuleEntry } from '../config/entry.js';
+import type { ModuleEntry, Permissions } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
 import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
@@ -82,7 +83,7 @@ export class SupervisedModule implements Askable {
   #cause = '';
   /** What the first life registered. A later one that registers something else is a module that changed under our hands. */
   #registered: Registered = nothingRegistered;
-  #asked: Readonly<Record<string, readonly string[]>> = {};
+  #asked: Permissions = {};
   #startMs = 0;
   #memory: number | undefined;
   #calls = 0;
@@ -362,7 +363,6 @@ export class SupervisedModule implements Askable {
   }
 
   status(): ModuleStatus {
-    const { permissions } = this.entry;
     return {
       id: this.id,
       specifier: this.entry.specifier,
@@ -371,7 +371,7 @@ export class SupervisedModule implements Askable {
       mode: this.mode,
       callbacks: this.#registered.callbacks,
       resources: this.#registered.resources,
-      permissions: { asked: this.#asked, granted: { ...permissions } },
+      permissions: { asked: this.#asked, granted: grantedBy(this.entry) },
       restarts: this.#restarts,
       calls: this.#calls,
       failures: { ...this.#failures },

@@ -7,16 +7,17 @@ import { closeNames, type Homeserver } from '@bulkhead/sdk/contract';
 import { createFetcher } from '../api/network.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { Fault, ModuleEntry, Problem } from '../config/entry.js';
-import { problemAt } from '../config/problem.js';
+import { problemAt, says } from '../config/problem.js';
 import { type Bundle, bundleModule } from '../loading/bundle.js';
 import { resolveModule } from '../loading/resolve.js';
-import { createModuleLog, type Logger } from '../observe/log.js';
+import { createDenialLog, createModuleLog, type Logger } from '../observe/log.js';
 import { type Life, StartFailure } from './life.js';
 import { type ModuleServices, SupervisedModule } from './module.js';
 
 export interface StartServices extends ModuleServices {
   readonly homeserver: Homeserver;
   readonly logger: Logger;
+  readonly reservedPaths: readonly string[];
   storeOf(entry: ModuleEntry): ModuleStore;
 }
 
@@ -109,6 +110,8 @@ class Beginning {
         store: services.storeOf(entry),
         fetcher: createFetcher({ grants: entry.permissions.network }),
         log: createModuleLog(services.logger, entry.id),
+        reservedPaths: services.reservedPaths,
+        denied: createDenialLog(services.logger, entry.id),
         hostFailed: (method, err) =>
           services.logger.error({ module: entry.id, err }, `${method} failed, which ${entry.id} had called`),
       },
@@ -159,13 +162,16 @@ class Beginning {
           ? error
           : new StartFailure('SetupFailed', error instanceof Error ? error.message : String(error));
       this.cause = failure.message;
-      const optional = !this.#entry.required && failure.code !== 'ExportNotFound' && failure.code !== 'ConfigRejected';
+      const optional = !this.#entry.required && !THE_ADMINS.includes(failure.code);
       if (!optional) this.problems.push(...problemsOf(this.#entry, failure));
     }
   }
 }
 
-function problemsOf(entry: ModuleEntry, { code, message, issues, exports }: StartFailure): readonly Problem[] {
+/** What an admin has to put right, whether the module is required or not. */
+const THE_ADMINS: readonly StartFailure['code'][] = ['ExportNotFound', 'ConfigRejected', 'NotGranted'];
+
+function problemsOf(entry: ModuleEntry, { code, message, issues, exports, hint }: StartFailure): readonly Problem[] {
   const atModule = (fault: Fault): readonly Problem[] => [problemAt(entry, fault, ['module'])];
   switch (code) {
     case 'ExportNotFound': {
@@ -178,9 +184,17 @@ function problemsOf(entry: ModuleEntry, { code, message, issues, exports }: Star
       return (issues.length > 0 ? issues : [{ message, path: [] }]).map((issue) =>
         problemAt(entry, { code, message: issue.message, hint: undefined }, ['config', ...issue.path]),
       );
+    case 'InvalidPermissions':
+      return atModule({ code, message, hint });
+    case 'NotGranted':
+      return [problemAt(entry, { code, message, hint }, [says(entry, 'permissions') ? 'permissions' : 'module'])];
     case 'SetupFailed':
     case 'CellLost':
-      return atModule({ code: 'SetupFailed', message, hint: 'with required: false the others start without it' });
+      return atModule({
+        code: 'SetupFailed',
+        message,
+        hint: hint ?? 'with required: false the others start without it',
+      });
     case 'SetupTimedOut':
       return atModule({ code, message, hint: 'setup_timeout gives it more time' });
   }

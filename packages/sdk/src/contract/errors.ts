@@ -40,7 +40,7 @@ export type ApiErrorCode =
   /** The homeserver does not implement the method. */
   | 'NotSupported'
   /** The admin did not grant the permission that the method needs. */
-  | 'NotPermitted'
+  | 'PermissionDenied'
   | 'InvalidArgument'
   /** The module's storage quota, or the number of its calls under way, is used up. */
   | 'QuotaExceeded'

@@ -1,4 +1,4 @@
-// The contract as the runtime reads it: both tables, the schemas and the types derived from them.
+// The contract as the runtime reads it: the tables, the schemas and the types derived from them.
 
 export {
   type Callback,
@@ -34,10 +34,8 @@ export {
   moduleApiMethods,
   type NewEvent,
   type Profile,
-  permissionGroups,
   RequesterOptions,
   type RoomState,
-  type Scope,
   type StateFilter,
   type UserInfo,
   type WebResource,
@@ -59,6 +57,15 @@ export type {
   ReplacementOutcome,
   UsersForStatesOutcome,
 } from './outcome.js';
+export {
+  type ByteSize,
+  type GrantGroup,
+  type PermissionGroup,
+  type PermissionRow,
+  permissionGroups,
+  type RequestedPermissions,
+  type Scope,
+} from './permissions.js';
 export type {
   Answer,
   AnswerSpec,

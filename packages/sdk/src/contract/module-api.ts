@@ -6,18 +6,9 @@ import type { Callbacks } from './callbacks.js';
 import { EventData, type MatrixEvent } from './event.js';
 import { EventId, RoomId, UserId } from './ids.js';
 import { JsonObject } from './json.js';
+import type { Scope } from './permissions.js';
 import type { Awaitable } from './row.js';
 import type { Requester } from './shapes.js';
-
-/** A permission: a group of methods, and whether they read or write. */
-export const permissionGroups = {
-  users: ['read'],
-  rooms: ['read', 'write'],
-  network: 'hosts',
-  web: ['credentials', 'cookies', 'service_worker'],
-} as const;
-
-export type Scope = 'users:read' | 'rooms:read' | 'rooms:write' | 'none';
 
 const method = <
   const A extends readonly v.GenericSchema[],
@@ -219,13 +210,13 @@ export interface RoomState {
   [Symbol.iterator](): IterableIterator<MatrixEvent>;
 }
 
-/** Everything that a module may ask of the homeserver. */
 /** What shall come with each call that has `stateEvents`, so that reading it asks nobody. */
 export interface StateOptions {
   /** Types of state events, at most 20. A type of which a room has over 100 events or 64 KiB is left to be asked for. */
   readonly stateTypes?: readonly string[];
 }
 
+/** Everything that a module may ask of the homeserver. */
 export interface ModuleApi {
   /** The entry's `id` in the configuration. */
   readonly moduleId: string;
@@ -246,7 +237,7 @@ export interface ModuleApi {
   registerAccountValidityCallbacks(callbacks: Callbacks<'accountValidity'>): void;
   registerThirdPartyRulesCallbacks(callbacks: Callbacks<'thirdPartyRules'>, options?: StateOptions): void;
   registerPresenceRouterCallbacks(callbacks: Callbacks<'presenceRouter'>): void;
-  /** Answers everything at and below `path`; the request keeps its full URL. */
+  /** Answers everything at and below `path`, which is below `/_synapse/client` unless another is granted. */
   registerWebResource(path: string, resource: WebResource): void;
 
   getProfile(userId: string): Promise<Profile | null>;

@@ -83,7 +83,7 @@ export class Loop {
       }
       this.#class = exported as unknown as ModuleClass;
       this.#config = this.#class.parseConfig === undefined ? config : await this.#class.parseConfig(config);
-      answer(id, { permissions: this.#class.permissions ?? {} });
+      answer(id, { permissions: await declaredBy(this.#class, this.#config) });
     } catch (error) {
       answerError(id, asConfigError(error));
     }
@@ -209,6 +209,18 @@ class Context implements CallContext, Cancellable {
         ? new DOMException('the deadline of the call passed', 'TimeoutError')
         : new DOMException('the answer is not needed any more', 'AbortError');
     this.#controller?.abort(this.#reason);
+  }
+}
+
+/** What the module needs, as data; the host judges it. */
+async function declaredBy(module: ModuleClass, config: unknown): Promise<unknown> {
+  const { permissions } = module;
+  const declared: unknown =
+    typeof permissions === 'function' ? await Reflect.apply(permissions, module, [config]) : permissions;
+  try {
+    return declared === undefined ? {} : JSON.parse(JSON.stringify(declared, collections));
+  } catch {
+    return 'what JSON cannot say';
   }
 }
 

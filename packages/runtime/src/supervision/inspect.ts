@@ -60,7 +60,7 @@ async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Prom
     homeserver: { serverName },
     store: noStore,
     fetcher: { fetch: refuse, close: async () => {} },
-    log: () => {},
+    log: () => false,
     hostFailed: () => {},
     violated: ({ cell }) => cell.kill(),
   });

@@ -90,7 +90,14 @@ export default {
       comment: 'A specifier in, a script out.',
       from: room('loading'),
       to: [room('loading', 'config'), sdk],
-      npm: ['esbuild', '@endo/evasive-transform'],
+      npm: ['esbuild', '@endo/evasive-transform', '@jridgewell/sourcemap-codec'],
+    }),
+    only({
+      name: 'integrity-looks-on',
+      comment: 'It says what a module is, and what it should be; it starts none.',
+      from: room('integrity'),
+      to: [room('integrity', 'config', 'loading'), sdk],
+      npm: ['valibot', 'yaml'],
     }),
     only({
       name: 'inside-has-no-power',

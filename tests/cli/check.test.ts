@@ -1,41 +1,16 @@
 // `bulkhead check` as an admin runs it: a process with a file.
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { program, runProgram, startProgram } from './program.ts';
 
-const program = fileURLToPath(import.meta.resolve('@bulkhead/runtime')).replace('index.js', 'cli/main.js');
 const fixtures = join(import.meta.dirname, 'fixtures');
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(args: readonly string[], temporary = t.testdir({})): ChildProcess {
-  // tap would give the process, and the hulls that it starts, an import of its own by this variable.
-  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, ...args], {
-    cwd: fixtures,
-    env: { ...process.env, TMPDIR: temporary },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-async function run(args: readonly string[], temporary?: string): Promise<Ended> {
-  const child = start(args, temporary);
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'exit') as Promise<[number | null]>,
-  ]);
-  return { code, stdout, stderr };
-}
+const start = (args: readonly string[], temporary = t.testdir({})) => startProgram(args, { cwd: fixtures, temporary });
+const run = (args: readonly string[], temporary = t.testdir({})) => runProgram(args, { cwd: fixtures, temporary });
 
 t.test('says of each module what it does and may do', async (t) => {
   const temporary = t.testdir({});

@@ -34,6 +34,7 @@ t.test('a plain Synapse-style entry gets every default', (t) => {
     limits: { memory: 64 * 2 ** 20, result: undefined, callsInFlight: 1000, storage: 64 * 2 ** 20 },
     breaker: { failures: 5, window: 60_000 },
     permissions: { network: [], users: [], rooms: [], web: [], web_paths: ['/_synapse/client/*'] },
+    integrity: undefined,
     path: 'modules[0]',
   });
   t.end();
@@ -88,6 +89,7 @@ modules:
       hull: 'own',
       limits: { memory: 128 * 2 ** 20, result: 64 * 2 ** 10, callsInFlight: 10, storage: 0 },
       breaker: { failures: 3, window: 300_000 },
+      integrity: undefined,
       permissions: {
         network: ['api.example.com', 'localhost:8080', '[::1]:80'],
         users: ['read'],

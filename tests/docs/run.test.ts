@@ -123,7 +123,12 @@ async function runShell({ text }: Block, { t, folder }: Context): Promise<void> 
 }
 
 /** What differs from one run to the next. */
-const normal = (text: string): string => text.trimEnd().replace(/\d+(\.\d+)? (ms|MiB of)/g, 'N $2');
+const normal = (text: string): string =>
+  text
+    .trimEnd()
+    .replace(/\d+(\.\d+)? (ms|MiB of)/g, 'N $2')
+    .replace(/sha256-\S{44}/g, 'sha256-')
+    .replace(/\d+\.\d+\.\d+/g, 'N.N.N');
 
 function commandsIn(text: string): readonly (readonly [command: string, output: string])[] {
   return text

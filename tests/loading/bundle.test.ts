@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { type Bundle, bundleModule } from '../../packages/runtime/src/loading/bundle.ts';
@@ -39,7 +40,7 @@ t.test('a module with popular packages runs in a compartment', async (t) => {
     'the inside comes first',
   );
   t.strictSame(await callInCompartment(demo.script, 'surroundings'), { value: ['undefined', 'object', 'object'] });
-  t.equal(demo.hash, createHash('sha256').update(demo.script).digest('hex'));
+  t.equal(demo.hash, `sha256-${createHash('sha256').update(demo.script).digest('base64')}`);
   t.ok(demo.inputs.includes(join(fixtures, 'demo.ts')) && demo.inputs.includes(insideEntry));
   t.ok(demo.inputs.some((input) => input.includes('/hono/')));
 });
@@ -214,20 +215,99 @@ t.test('an edit while a bundle is being made is seen by whoever asks after it', 
 });
 
 t.test('the same module makes the same script wherever it lies', async (t) => {
-  const folder = () => ({
-    'a.ts': 'import x from "cjs"; export const a = () => x;',
-    'inside.js': 'export const connect = (m) => m;',
+  const cjs = () => ({
+    'package.json': '{ "browser": { "fs": false } }',
+    'index.js': 'require("fs"); const other = require("./lib"); module.exports = { boom: () => other.boom() };',
+    lib: { 'index.js': 'exports.boom = () => { throw new Error("boom"); };' },
+  });
+  const module = () => ({
+    'index.ts':
+      'import x from "cjs"; export default { x }; export const boom = () => x.boom(); export const late = () => import("./esm.ts");',
+    'esm.ts': 'export const esm = 1;',
+  });
+  const inside = { 'inside.js': 'export const connect = (m) => m;' };
+  const dir = t.testdir({
+    own: { ...module(), ...inside, node_modules: { cjs: cjs() } },
+    hoisted: { folder: { 'my möd': module() }, ...inside, node_modules: { cjs: cjs() } },
+    linked: {
+      ...module(),
+      ...inside,
+      node_modules: { cjs: t.fixture('symlink', '../.störe ő/cjs@1.0.0/node_modules/cjs') },
+      '.störe ő': { 'cjs@1.0.0': { node_modules: { cjs: cjs() } } },
+    },
+  });
+  const at = (folder: string, inside: string) =>
+    bundleModule({
+      file: join(dir, folder, 'index.ts'),
+      insideEntry: join(dir, inside, 'inside.js'),
+      isolation: 'compartment',
+    });
+  const all = await Promise.all([at('own', 'own'), at('hoisted/folder/my möd', 'hoisted'), at('linked', 'own')]);
+  for (const [made, packages] of [
+    [all[0], 'own/node_modules/cjs'],
+    [all[1], 'hoisted/node_modules/cjs'],
+    [all[2], 'linked/.störe ő/cjs@1.0.0/node_modules/cjs'],
+  ] as const) {
+    if (!made?.ok || !all[0]?.ok) throw new Error(JSON.stringify(made));
+    t.equal(made.hash, all[0].hash, packages);
+    t.match(made.script, '{"cjs/lib/index.js"(');
+    const inPackage = made.sources.filter((source) => source.includes('/cjs/'));
+    t.strictSame(
+      inPackage.toSorted(),
+      ['index.js', 'lib/index.js'].map((name) => join(dir, packages, name)),
+    );
+    t.notOk(
+      made.sources.some((source) => source.endsWith('inside.js')),
+      'the inside is none of its sources',
+    );
+
+    const namespace = runInNewContext(made.script) as { boom: () => void };
+    const stack = mapStack(stackOf(namespace.boom), made);
+    t.match(stack, `${join(dir, packages, 'lib/index.js')}:1:30`, 'positions are right where names were shortened');
+    t.match(stack, `${join(dir, packages, 'index.js')}:1:85`);
+    t.match(stack, /index\.ts:1:72/);
+  }
+});
+
+t.test('text that looks like the name of a file is left alone', async (t) => {
+  const texts = [
+    `__commonJS({"../node_modules/cjs/other.js"(exports,module){`,
+    `__commonJS({"node_modules/cjs/other.js"(exports,module){`,
+  ];
+  const dir = t.testdir({
+    'a.ts': `import x from "cjs"; export const texts = () => [${texts.map((text) => `'${text}'`).join()}, x];`,
     node_modules: { cjs: { 'package.json': '{}', 'index.js': 'module.exports = 1' } },
   });
-  const dir = t.testdir({ one: folder(), two: folder() });
-  const [one, two] = await Promise.all(
-    ['one', 'two'].map((name) =>
-      bundleModule({
-        file: join(dir, name, 'a.ts'),
-        insideEntry: join(dir, name, 'inside.js'),
-        isolation: 'compartment',
-      }),
-    ),
-  );
-  t.ok(one?.ok && two?.ok && one.hash === two.hash);
+  const { script } = await bundled(join(dir, 'a.ts'));
+  t.strictSame(await callInCompartment(script, 'texts'), { value: [...texts, 1] });
 });
+
+t.test('in a thread a module knows its place, and the hash does not', async (t) => {
+  const source = 'export const place = () => [import.meta.url, import.meta.filename, import.meta.dirname];';
+  const throws = 'export const boom = () => { throw new Error("boom"); };';
+  const dir = t.testdir({ one: { 'a.ts': source + throws }, two: { 'a.ts': source + throws } });
+  const made = await Promise.all(['one', 'two'].map((name) => bundled(join(dir, name, 'a.ts'), 'thread')));
+  t.equal(made[0]?.hash, made[1]?.hash);
+  for (const [index, folder] of ['one', 'two'].entries()) {
+    const { script } = made[index] as Bundle;
+    const call = runInNewContext(script, { require: createRequire(import.meta.url) }) as (name: string) => unknown;
+    const file = join(dir, folder, 'a.ts');
+    t.strictSame([...(call('place') as string[])], [pathToFileURL(file).href, file, join(dir, folder)]);
+    t.match(
+      mapStack(
+        stackOf(() => call('boom')),
+        made[index] as Bundle,
+      ),
+      `${file}:1:${source.length + 35}`,
+    );
+  }
+});
+
+function stackOf(thrower: () => unknown): string {
+  try {
+    thrower();
+  } catch (error) {
+    return (error as Error).stack ?? '';
+  }
+  throw new Error('nothing was thrown');
+}

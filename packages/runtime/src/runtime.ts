@@ -10,10 +10,11 @@ import { ConfigurationError, inOrder } from './config/problem.js';
 import { type ConfigSource, readConfig } from './config/read.js';
 import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
+import { type LockRead, lockFileBeside, readLock } from './integrity/lock.js';
 import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import type { Logger } from './observe/log.js';
 import { Blamer } from './supervision/blame.js';
-import { Fleet } from './supervision/fleet.js';
+import { Fleet, usualContainment } from './supervision/fleet.js';
 import type { Hull, HullExit } from './supervision/hull.js';
 import type { SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
@@ -32,6 +33,11 @@ export interface RuntimeOptions {
   readonly logger?: Logger;
   /** `thread` keeps the cells in this process: for those who may not spawn one. The documentation says what is lost. */
   readonly containment?: 'process' | 'thread';
+  /**
+   * Where the lock is that `bulkhead lock` writes: a file's path, or `false` to look at none. Default: `modules.lock` beside the
+   * configuration's file; for parsed content there is none.
+   */
+  readonly lockFile?: string | false;
   /** Paths that modules may not register, besides those of the specification. */
   readonly reservedPaths?: readonly string[];
   /** How many bytes the body of a web resource's request (default 10 MiB) and response (50 MiB) may have. */
@@ -44,13 +50,13 @@ export interface RuntimeOptions {
  * @throws ConfigurationError with everything that is wrong, each with its place; then nothing was started
  */
 export async function createModuleRuntime(options: RuntimeOptions): Promise<Modules> {
-  const { config, problems } = readConfig(configSource(options));
+  const wanted = read(options, options.lockFile);
   const logger = options.logger ?? pino({ name: 'bulkhead' });
-  const runtime = new Runtime(options, logger, config);
+  const runtime = new Runtime(options, logger, wanted.config);
   // Hulls do not keep the process alive; a process that has nothing else to do yet would end before they are there.
   const awake = setInterval(() => {}, WATCH_MS);
   try {
-    await runtime.start(config, problems);
+    await runtime.start(wanted);
   } catch (error) {
     await runtime.close({ drainMs: 0 });
     throw error;
@@ -91,7 +97,7 @@ class Runtime {
     this.#logger = logger;
     this.#config = config;
     this.#restarts = restartLimit(config);
-    const containment = options.containment ?? config.containment ?? (hullsWork ? 'process' : 'thread');
+    const containment = options.containment ?? config.containment ?? usualContainment;
     if (containment === 'thread') {
       logger.warn(
         { containment },
@@ -112,11 +118,12 @@ class Runtime {
     this.#watch.unref();
   }
 
-  async start(config: RuntimeConfig, problems: readonly Problem[]): Promise<void> {
+  async start(wanted: Wanted): Promise<void> {
+    const { config } = wanted;
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
     else this.#storage = await openStorage(storage ?? config.storage);
-    const started = await this.#startAll(config.modules, problems, () => false);
+    const started = await this.#startAll(wanted, () => false);
     this.#modules = started.modules.map(({ module }) => module);
     this.#adopt(started);
   }
@@ -199,10 +206,10 @@ class Runtime {
 
   async #reload(config?: string | object): Promise<void> {
     if (this.#closing !== undefined) throw closed();
-    const source = configSource(config === undefined ? this.#options : sourceOf(config));
-    const { config: next, problems } = readConfig(source);
+    const wanted = read(config === undefined ? this.#options : sourceOf(config), this.#options.lockFile);
+    const { config: next } = wanted;
     const kept = new Map<string, SupervisedModule>();
-    const started = await this.#startAll(next.modules, problems, ({ entry, bundle, exportName }) => {
+    const started = await this.#startAll(wanted, ({ entry, bundle, exportName }) => {
       const module = this.#modules.find(({ id }) => id === entry.id);
       if (module?.code !== `${bundle.hash}#${exportName}` || !sameEntry(module.entry, entry)) return false;
       kept.set(entry.id, module);
@@ -226,14 +233,14 @@ class Runtime {
     this.#retiring.delete(module);
   }
 
-  async #startAll(
-    entries: readonly ModuleEntry[],
-    known: readonly Problem[],
-    isKept: (candidate: Candidate) => boolean,
-  ): Promise<Started> {
-    this.#fleet.expect(entries.length);
-    const started = await startModules(entries, this.#services(), isKept);
-    const problems = [...known, ...started.problems];
+  async #startAll(wanted: Wanted, isKept: (candidate: Candidate) => boolean): Promise<Started> {
+    const { config, lock } = wanted;
+    // Nobody knows then what may run, be it only to find more problems.
+    if (lock.state === 'damaged') throw new ConfigurationError([...wanted.problems, ...lock.problems]);
+    const known = lock.state === 'read' ? lock.lock : undefined;
+    this.#fleet.expect(config.modules.length);
+    const started = await startModules(config.modules, this.#services(), isKept, known);
+    const problems = [...wanted.problems, ...started.problems];
     if (problems.length === 0 && this.#closing === undefined) return started;
     discard(started);
     // The stores are the ones of the modules that run: what the discarded entries said of them is void.
@@ -348,8 +355,18 @@ const restartLimit = ({ restartsPerMinute }: RuntimeConfig): RateLimit =>
 
 const closed = (): BulkheadError => new BulkheadError('Closed', 'the module runtime was closed');
 
-/** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
-const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
+/** What the modules shall be, as the files say. */
+interface Wanted {
+  readonly config: RuntimeConfig;
+  readonly problems: readonly Problem[];
+  readonly lock: LockRead;
+}
+
+function read(options: Pick<RuntimeOptions, 'config' | 'configFile'>, lockFile: RuntimeOptions['lockFile']): Wanted {
+  const source = configSource(options);
+  const file = lockFile ?? ('file' in source && lockFileBeside(source.file));
+  return { ...readConfig(source), lock: file === false ? { state: 'none' } : readLock(file) };
+}
 
 function configSource({ config, configFile }: Pick<RuntimeOptions, 'config' | 'configFile'>): ConfigSource {
   if (config === undefined) return { file: configFile ?? 'homeserver.yaml' };

@@ -83,7 +83,7 @@ export async function checkConfiguration(configFile: string, signal: AbortSignal
 }
 
 /** The key belongs to the homeserver, so that it may be something else, or not there. */
-function serverNameIn(file: string): string {
+export function serverNameIn(file: string): string {
   try {
     const name: unknown = parseDocument(readFileSync(file, 'utf8'), { logLevel: 'silent' }).get('server_name');
     return typeof name === 'string' && name !== '' ? name : 'localhost';

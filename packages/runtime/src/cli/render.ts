@@ -5,9 +5,11 @@ import picocolors from 'picocolors';
 import { groupsOf, withoutUsual } from '../api/permissions.js';
 import type { Problem } from '../config/entry.js';
 import { formatProblems, printable } from '../config/problem.js';
+import type { Change, DependencyChange, ModuleDifference } from '../integrity/compare.js';
 import type { Check, CheckedModule, Note } from './check.js';
+import type { Compared, Locked } from './integrity.js';
 
-interface Style {
+export interface Style {
   readonly color: boolean;
 }
 type Paint = ReturnType<typeof picocolors.createColors>;
@@ -31,6 +33,72 @@ export function renderProblems(problems: readonly Problem[], style: Style): stri
   return `${text}\n${unsupported ? `\n${WITHOUT_HOMESERVER}\n` : ''}`;
 }
 
+export function renderDiff(compared: Compared, { color }: Style): string {
+  const paint = picocolors.createColors(color);
+  const lockFile = printable(compared.lockFile);
+  if (!compared.different) return `${paint.green(`Nothing changed since ${lockFile} was written.`)}\n`;
+  const what = compared.modules.length === 0 ? 'Bulkhead' : count(compared.modules.length);
+  const verdict = paint.yellow(`${what} changed since ${lockFile} was written.`);
+  return `${[...renderDifferences(compared, paint), verdict].join('\n\n')}\n`;
+}
+
+export function renderLock(locked: Locked, { color }: Style): string {
+  const paint = picocolors.createColors(color);
+  const written = `${count(locked.size)} in ${printable(locked.lockFile)}${locked.written ? '' : ', as before'}.`;
+  return `${[...renderDifferences(locked, paint), paint.green(written)].join('\n\n')}\n`;
+}
+
+function renderDifferences({ runtime, modules }: Compared, paint: Paint): readonly string[] {
+  const updated =
+    runtime?.locked == null ? [] : [`Bulkhead ${arrow(runtime)}: a part of every script is Bulkhead's own.`];
+  return [...updated, ...modules.map((module) => renderDifference(module, paint))];
+}
+
+function renderDifference(module: ModuleDifference, paint: Paint): string {
+  const { id, state, specifier, isolation, script, asks, granted, dependencies, files } = module;
+  const title = [
+    paint.bold(printable(id)),
+    id === module.module ? '' : paint.dim(printable(module.module)),
+    paint.yellow(`[${state}]`),
+  ];
+  if (state === 'gone') return title.filter(Boolean).join('  ');
+  const added = (text: string): string => paint.green(`+ ${printable(text)}`);
+  const removed = (text: string): string => paint.red(`- ${printable(text)}`);
+  const changed = (text: string): string => paint.yellow(`~ ${printable(text)}`);
+  return section(title, paint, [
+    ['module', specifier?.locked == null ? [] : [arrow(specifier)]],
+    ['isolation', isolation?.locked == null ? [] : [arrow(isolation)]],
+    ['script', [script === null ? 'the same' : arrow(script)]],
+    ['asks for', [...asks.added.map(added), ...asks.removed.map(removed)]],
+    ['granted', [...granted.added.map(added), ...granted.removed.map(removed)]],
+    ['packages', dependencies.map((one) => ({ added, removed, changed })[kindOf(one)](versionsOf(one)))],
+    ['files', [...files.added.map(added), ...files.removed.map(removed), ...files.changed.map(changed)]],
+    [
+      '',
+      state === 'changed' && isRuntimesDoing(module)
+        ? ["no file of the module's changed: Bulkhead's own part did"]
+        : [],
+    ],
+  ]);
+}
+
+const kindOf = ({ locked, found }: DependencyChange): 'added' | 'removed' | 'changed' =>
+  locked.length === 0 ? 'added' : found.length === 0 ? 'removed' : 'changed';
+
+function versionsOf({ name, locked, found }: DependencyChange): string {
+  const [before, after] = [locked.join(', '), found.join(', ')];
+  return `${name} ${before && after ? `${before} -> ${after}` : before || after}`;
+}
+
+const arrow = ({ locked, found }: Change): string =>
+  [locked, found].flatMap((value) => (value === null ? [] : [printable(value)])).join(' -> ');
+
+const isRuntimesDoing = ({ script, specifier, isolation, dependencies, files }: ModuleDifference): boolean =>
+  script !== null &&
+  specifier === null &&
+  isolation === null &&
+  dependencies.length + files.added.length + files.removed.length + files.changed.length === 0;
+
 const WITHOUT_HOMESERVER =
   'check runs without a homeserver: a module that asks one for something while it is set up cannot be checked here.';
 
@@ -49,7 +117,7 @@ function renderModule(module: CheckedModule, paint: Paint): string {
   );
   const unaskedMark = (group: PermissionGroup, value: string): string =>
     permissions.unasked[group]?.includes(value) ? paint.yellow(' (not asked for)') : '';
-  const rows: [label: string, lines: readonly string[]][] = [
+  return section(title, paint, [
     ['callbacks', callbacks],
     ['resources', resources.map(printable)],
     ['asks for', renderGroups(groupsOf(permissions.asked))],
@@ -57,14 +125,19 @@ function renderModule(module: CheckedModule, paint: Paint): string {
     ['set up in', state === 'ready' ? [`${startMs} ms`] : []],
     ['memory', state === 'ready' ? [`${used} of ${mebibytes(memoryLimit)} MiB`] : []],
     ['notes', renderNotes(module.notes, paint)],
-  ];
-  return [
+  ]);
+}
+
+type Row = readonly [label: string, lines: readonly string[]];
+
+/** A title, and below it what is to be said about it. */
+const section = (title: readonly string[], paint: Paint, rows: readonly Row[]): string =>
+  [
     title.filter(Boolean).join('  '),
     ...rows.flatMap(([label, lines]) =>
       lines.map((line, index) => `  ${paint.dim((index === 0 ? label : '').padEnd(12))}${line}`),
     ),
   ].join('\n');
-}
 
 /** A line for each group. */
 function renderGroups(

@@ -21,8 +21,10 @@ export function readEntries(source: Source, defaults: Settings, baseDir: string,
   const entries = list.flatMap((raw: unknown, index) => {
     const path = ['modules', index];
     const checked = problems.check(Entry, raw, path);
-    // Without the isolation that was meant, or with a value missing, whatever came later would be a false alarm.
-    if (!checked || checked.broken.has('isolation') || problems.touches(path)) return [];
+    // Without the isolation that was meant, or with a value missing, whatever came later would be a false alarm. Without the
+    // pin that was meant, a script might run that was not.
+    if (!checked || checked.broken.has('isolation') || checked.broken.has('integrity') || problems.touches(path))
+      return [];
     const locate = (inner: Path) => source.place([...path, ...inner], 'value');
     // An id that is wrong still tells entries apart.
     const id = checked.broken.has('id') && isMapping(raw) ? String(raw.id) : checked.value.id;
@@ -80,6 +82,7 @@ function toEntry(
       web: permissions.web ?? [],
       web_paths: permissions.web_paths ?? USUAL_PATHS,
     },
+    integrity: own.integrity,
     path,
     locate,
   };

@@ -35,6 +35,8 @@ export interface ModuleEntry {
   readonly limits: Limits;
   readonly breaker: { readonly failures: number; readonly window: number };
   readonly permissions: Grants;
+  /** The hash that the module's script has to have; `undefined`: any. */
+  readonly integrity: string | undefined;
   /** Where the entry stands, as messages name it: `modules[1]`. */
   readonly path: string;
   /** Turns a path from the entry's root, such as `['config', 'words', 0]`, into its place in the file. */
@@ -96,11 +98,14 @@ export type ProblemCode =
   | 'DuplicateId'
   | 'UnknownKey'
   | 'InvalidValue'
-  | 'NotYet'
   | 'ModuleNotFound'
   | 'ExportNotFound'
   | 'BundleFailed'
   | 'NodeImport'
+  | 'IntegrityMismatch'
+  | 'LockUnreadable'
+  | 'NotLocked'
+  | 'ModuleChanged'
   | 'ConfigRejected'
   | 'InvalidPermissions'
   | 'NotGranted'

@@ -85,13 +85,20 @@ const settings = {
     mapping('with failures and window', { failures: v.optional(count(1_000_000)), window: v.optional(duration) }),
   ),
   permissions: v.optional(Granted),
-  integrity: v.optional(
-    v.never(encodeFault('integrity comes with a later version', { code: 'NotYet', hint: 'remove this key' })),
-  ),
 };
 
-export const Settings = mapping('of settings', settings);
+export const Settings = mapping('of settings', {
+  ...settings,
+  integrity: v.optional(
+    v.never(encodeFault('integrity pins the script of one module', { hint: 'move it to its entry' })),
+  ),
+});
 export type Settings = v.InferOutput<typeof Settings>;
+
+/** The hash of a script, as a pin and in the lock. */
+export const PIN = /^sha256-[A-Za-z0-9+/]{43}=$/;
+const pin = '"sha256-" and 44 characters of base64';
+const PIN_HINT = '`bulkhead lock` writes the hash of every script into modules.lock';
 
 const specifier = 'a module like "package.Export" or "./file.ts#Export"';
 
@@ -104,6 +111,7 @@ export const Entry = mapping('with the key "module"', {
     ),
   ),
   config: v.optional(v.unknown()),
+  integrity: v.optional(v.pipe(v.string(expected(pin, PIN_HINT)), v.regex(PIN, expected(pin, PIN_HINT)))),
   ...settings,
 });
 export type Entry = v.InferOutput<typeof Entry>;

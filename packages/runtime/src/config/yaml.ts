@@ -313,9 +313,9 @@ function aliasTargets(document: Document.Parsed): ReadonlyMap<Alias, Node> {
   return targets;
 }
 
-type PlaceAt = (offset: number) => Place;
+export type PlaceAt = (offset: number) => Place;
 
-function makePlaceAt(text: string, file: string, lines: LineCounter): PlaceAt {
+export function makePlaceAt(text: string, file: string, lines: LineCounter): PlaceAt {
   const texts = text.split(/\r\n|\n|\r/);
   // What is missing at the end of the file is shown at the end of its last line.
   const last = text.trimEnd().length;

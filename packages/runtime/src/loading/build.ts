@@ -2,20 +2,24 @@
 
 import { realpath } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type BuildFailure, type BuildOptions, build, type Message } from 'esbuild';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type BuildFailure, type BuildOptions, build, type Message, type Metafile } from 'esbuild';
 import type { Fault } from '../config/entry.js';
 import type { BundleRequest } from './bundle.js';
 import { type LoadFailure, messageAt } from './failure.js';
 import { type ImportGraph, importChain, importGraph, shortName } from './imports.js';
+import { withStableNames } from './names.js';
 import { packageRules } from './rules.js';
 
 export interface Built {
   readonly ok: true;
+  /** The module's, by its real path. */
+  readonly file: string;
   readonly script: string;
   readonly sourceMap: string;
   readonly inputs: readonly string[];
+  /** Those that the module brought, rather than the runtime for its own inside. */
+  readonly sources: readonly string[];
 }
 
 export async function buildScript(request: BundleRequest): Promise<Built | LoadFailure> {
@@ -27,13 +31,17 @@ export async function buildScript(request: BundleRequest): Promise<Built | LoadF
     const { outputFiles, metafile } = await build({ ...options, write: false, metafile: true });
     const [map, script] = outputFiles;
     if (!map || !script) throw new Error('esbuild gave no output');
+    const names = Object.keys(metafile.inputs);
+    const named = withStableNames({ script: script.text.trimEnd(), sourceMap: map.text }, names);
+    const toFiles = (inputs: Iterable<string>): readonly string[] =>
+      [...inputs].filter(isFile).map((input) => resolve(workDir, input));
     return {
       ok: true,
-      script: script.text.trimEnd(),
-      sourceMap: withAbsoluteSources(map.text, workDir),
-      inputs: Object.keys(metafile.inputs)
-        .filter((input) => input !== ENTRY && !input.startsWith('(disabled):'))
-        .map((input) => resolve(workDir, input)),
+      file,
+      script: named.script,
+      sourceMap: withAbsoluteSources(named.sourceMap, workDir),
+      inputs: toFiles(names),
+      sources: toFiles(importedFrom(basename(file), metafile)),
     };
   } catch (error) {
     const { errors } = error as BuildFailure;
@@ -43,6 +51,23 @@ export async function buildScript(request: BundleRequest): Promise<Built | LoadF
 }
 
 const ENTRY = '<bulkhead>';
+
+/** Neither our entry, nor what a package says not to be there in browsers, nor a URL that contains a module. */
+const isFile = (input: string): boolean => input !== ENTRY && !/^(?:\(disabled\):|<data:)/.test(input);
+
+function importedFrom(root: string, { inputs }: Metafile): ReadonlySet<string> {
+  const found = new Set([root]);
+  // Grows while it is walked.
+  for (const input of found) {
+    for (const { path } of inputs[input]?.imports ?? []) if (path in inputs) found.add(path);
+  }
+  return found;
+}
+
+/** What a script of `isolation: thread` begins with, so that `import.meta` can be put in behind it. */
+export const OPENING = '(()=>{"use strict";';
+/** Where the module lies is no part of what is bundled: it gets it as a constant of this name. */
+export const PLACE = '__bulkhead_place';
 
 function optionsFor({ file, insideEntry, isolation }: BundleRequest): BuildOptions {
   return {
@@ -58,10 +83,10 @@ export default connect(module);`,
     // An expression: `(() => { "use strict"; var bundle = (() => { ... })(); return bundle.default })()`
     format: 'iife',
     globalName: 'bundle',
-    banner: { js: '(()=>{"use strict";' },
+    banner: { js: OPENING },
     footer: { js: 'return bundle.default})()' },
     target: 'es2022',
-    define: { 'process.env.NODE_ENV': '"production"', ...(isolation === 'thread' ? ownPlace(file) : browserNames) },
+    define: { 'process.env.NODE_ENV': '"production"', ...(isolation === 'thread' ? ownPlace : browserNames) },
     // A script has no `import()` of its own; in a thread `require` does its work, in a compartment nothing does.
     supported: { 'dynamic-import': isolation === 'compartment' },
     minifyWhitespace: true,
@@ -77,11 +102,11 @@ export default connect(module);`,
 
 const browserNames = { global: 'globalThis', self: 'globalThis' };
 
-const ownPlace = (file: string) => ({
-  'import.meta.url': JSON.stringify(pathToFileURL(file).href),
-  'import.meta.filename': JSON.stringify(file),
-  'import.meta.dirname': JSON.stringify(dirname(file)),
-});
+const ownPlace = {
+  'import.meta.url': `${PLACE}.url`,
+  'import.meta.filename': `${PLACE}.filename`,
+  'import.meta.dirname': `${PLACE}.dirname`,
+};
 
 function withAbsoluteSources(json: string, workDir: string): string {
   const map = JSON.parse(json) as { sources: readonly string[] };

@@ -3,8 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { buildScript } from './build.js';
+import { basename, dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { buildScript, OPENING, PLACE } from './build.js';
 import { evadeCensorship } from './evade.js';
 import type { LoadFailure } from './failure.js';
 import type { Isolation } from './rules.js';
@@ -29,10 +30,12 @@ export interface Bundle {
   readonly sourceMap: string;
   /** What the script calls itself in stacks. */
   readonly sourceUrl: string;
-  /** SHA-256 of the script, hex. */
+  /** `sha256-` and the base64 of the script's SHA-256, its place left out: the same wherever the module lies. */
   readonly hash: string;
   /** The files that it was made from; absolute. */
   readonly inputs: readonly string[];
+  /** Those of them that the module brought, rather than the runtime for its own inside. */
+  readonly sources: readonly string[];
 }
 
 /** Bundles a module, or answers what was bundled before if no file has changed since. */
@@ -84,8 +87,19 @@ async function bundle(request: BundleRequest): Promise<Bundle | LoadFailure> {
   if (!built.ok) return built;
   const accepted = request.isolation === 'compartment' ? evadeCensorship(built, request.file) : built;
   if (!accepted.ok) return accepted;
+  const { file, sourceMap, inputs, sources } = accepted;
   const sourceUrl = `bulkhead:///${encodeURIComponent(basename(request.file))}`;
-  const script = `${accepted.script}\n//# sourceURL=${sourceUrl}\n`;
-  const hash = createHash('sha256').update(script).digest('hex');
-  return { ok: true, script, sourceMap: accepted.sourceMap, sourceUrl, hash, inputs: built.inputs };
+  const portable = `${accepted.script}\n//# sourceURL=${sourceUrl}\n`;
+  const script = request.isolation === 'thread' ? withPlace(portable, file) : portable;
+  return { ok: true, script, sourceMap, sourceUrl, hash: integrityOf(portable), inputs, sources };
+}
+
+/** As in the web's Subresource Integrity. */
+export const integrityOf = (data: string | Uint8Array): string =>
+  `sha256-${createHash('sha256').update(data).digest('base64')}`;
+
+/** The opening has a line of its own, so that positions stay what the source map says. */
+function withPlace(script: string, file: string): string {
+  const place = { url: pathToFileURL(file).href, filename: file, dirname: dirname(file) };
+  return `${OPENING}const ${PLACE}=${JSON.stringify(place)};${script.slice(OPENING.length)}`;
 }

@@ -5,6 +5,12 @@ import { createCommonBudget } from '../dispatch/budget.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { type Cell, type CellOptions, type Hull, type HullExit, spawnHull, ThreadHull } from './hull.js';
 
+/** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
+const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
+
+/** Of an admin and an embedder who say nothing. */
+export const usualContainment = hullsWork ? 'process' : 'thread';
+
 export interface FleetOptions {
   readonly containment: 'process' | 'thread';
   readonly hullExited: (hull: Hull, exit: HullExit) => void;

@@ -190,8 +190,8 @@ export class Life {
       const hint = 'the module declares this itself, so its author has to correct it';
       throw new StartFailure('InvalidPermissions', read.faults.join('\n'), { hint });
     }
-    this.#requireGranted(read.needs);
     this.asked = read.needs;
+    this.#requireGranted(read.needs);
   }
 
   /** Constructs the module. @throws StartFailure */

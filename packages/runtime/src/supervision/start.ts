@@ -8,6 +8,8 @@ import { createFetcher } from '../api/network.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { Fault, ModuleEntry, Problem } from '../config/entry.js';
 import { problemAt, says } from '../config/problem.js';
+import type { Lock } from '../integrity/lock.js';
+import { asksFault, scriptFault } from '../integrity/verify.js';
 import { type Bundle, bundleModule } from '../loading/bundle.js';
 import { resolveModule } from '../loading/resolve.js';
 import { createDenialLog, createModuleLog, type Logger } from '../observe/log.js';
@@ -39,23 +41,32 @@ const insideEntry = fileURLToPath(new URL('../cell/inside/connect.js', import.me
 /** Starting a cell takes a core for a fifth of a second: more at once would only make all of them late. */
 const ABREAST = availableParallelism();
 
-/** @param isKept whether such a module runs already and shall go on */
+/**
+ * @param isKept whether such a module runs already and shall go on
+ * @param lock what the modules have to be
+ */
 export async function startModules(
   entries: readonly ModuleEntry[],
   services: StartServices,
   isKept: (candidate: Candidate) => boolean,
+  lock: Lock | undefined,
 ): Promise<Started> {
   const problems: Problem[] = [];
   const candidates: Candidate[] = [];
   await each(entries, async (entry) => {
     const loaded = await load(entry);
-    if ('problems' in loaded) problems.push(...loaded.problems);
+    if ('problems' in loaded) {
+      problems.push(...loaded.problems);
+      return;
+    }
+    const wrong = scriptFault(entry, loaded.bundle, lock);
+    if (wrong) problems.push(problemAt(entry, wrong.fault, [wrong.key]));
     else if (!isKept(loaded)) candidates.push(loaded);
   });
   // Whatever finished first: modules stand in the order of the configuration.
   candidates.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
 
-  const begun = candidates.map((candidate) => new Beginning(candidate, services));
+  const begun = candidates.map((candidate) => new Beginning(candidate, services, lock));
   await each(begun, (beginning) => beginning.configure());
   await each(begun, (beginning) => beginning.setUp());
   // Again for those whose hull was taken down by another one's set-up.
@@ -82,7 +93,7 @@ export interface Candidate {
   readonly exportName: string;
 }
 
-async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
+export async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
   const resolved = await resolveModule(entry.specifier, entry.baseDir, entry.isolation);
   const result = resolved.ok
     ? await bundleModule({ file: resolved.file, insideEntry, isolation: entry.isolation })
@@ -98,9 +109,11 @@ class Beginning {
   cause = '';
   #isSetUp = false;
   readonly #entry: ModuleEntry;
+  readonly #lock: Lock | undefined;
 
-  constructor({ entry, bundle, exportName }: Candidate, services: StartServices) {
+  constructor({ entry, bundle, exportName }: Candidate, services: StartServices, lock: Lock | undefined) {
     this.#entry = entry;
+    this.#lock = lock;
     this.module = new SupervisedModule(
       {
         entry,
@@ -131,6 +144,12 @@ class Beginning {
       await this.life.load();
       await this.life.configure();
     });
+    if (this.life === undefined) return;
+    const fault = asksFault(this.#entry, this.life.asked, this.#lock);
+    if (fault === undefined) return;
+    this.module.abandon(this.life);
+    this.life = undefined;
+    this.problems.push(problemAt(this.#entry, fault, ['module']));
   }
 
   /** Does nothing when that is done, or can't be. */
@@ -171,7 +190,10 @@ class Beginning {
 /** What an admin has to put right, whether the module is required or not. */
 const THE_ADMINS: readonly StartFailure['code'][] = ['ExportNotFound', 'ConfigRejected', 'NotGranted'];
 
-function problemsOf(entry: ModuleEntry, { code, message, issues, exports, hint }: StartFailure): readonly Problem[] {
+export function problemsOf(
+  entry: ModuleEntry,
+  { code, message, issues, exports, hint }: StartFailure,
+): readonly Problem[] {
   const atModule = (fault: Fault): readonly Problem[] => [problemAt(entry, fault, ['module'])];
   switch (code) {
     case 'ExportNotFound': {
@@ -201,7 +223,7 @@ function problemsOf(entry: ModuleEntry, { code, message, issues, exports, hint }
 }
 
 /** Runs a step for each item, as many abreast as there are cores. */
-async function each<T>(items: readonly T[], step: (item: T) => Promise<void>): Promise<void> {
+export async function each<T>(items: readonly T[], step: (item: T) => Promise<void>): Promise<void> {
   const queue = [...items];
   await Promise.all(
     Array.from({ length: Math.min(ABREAST, items.length) }, async () => {

@@ -1,0 +1,86 @@
+// Looks at modules without starting them: each is loaded into a cell and told its configuration, because only then it says what
+// it asks for, and ended again. It is not set up, so it gets no ModuleApi.
+
+import type { ModuleStore } from '../api/storage.js';
+import type { ModuleEntry, Problem } from '../config/entry.js';
+import { Fleet, usualContainment } from './fleet.js';
+import { Life, StartFailure } from './life.js';
+import { type Candidate, each, load, problemsOf } from './start.js';
+
+export interface Inspected extends Candidate {
+  readonly asked: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Inspection {
+  /** In the order of the entries. */
+  readonly modules: readonly Inspected[];
+  readonly problems: readonly Problem[];
+}
+
+export async function inspectModules(
+  entries: readonly ModuleEntry[],
+  options: { readonly serverName: string; readonly containment: 'process' | 'thread' | undefined },
+): Promise<Inspection> {
+  const fleet = new Fleet({
+    containment: options.containment ?? usualContainment,
+    hullExited: () => {},
+    warmUpFailed: () => {},
+  });
+  const problems: Problem[] = [];
+  const modules: Inspected[] = [];
+  try {
+    await each(entries, async (entry) => {
+      const loaded = await load(entry);
+      if ('problems' in loaded) {
+        problems.push(...loaded.problems);
+        return;
+      }
+      try {
+        modules.push({ ...loaded, asked: await ask(loaded, fleet, options.serverName) });
+      } catch (error) {
+        if (!(error instanceof StartFailure)) throw error;
+        // That others could start without it is no help here.
+        const faults = problemsOf(entry, error);
+        problems.push(...faults.map((fault) => (fault.code === 'SetupFailed' ? { ...fault, hint: undefined } : fault)));
+      }
+    });
+  } finally {
+    await fleet.close();
+  }
+  modules.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
+  return { modules, problems };
+}
+
+async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Promise<Inspected['asked']> {
+  const { entry } = candidate;
+  const options = { memory: entry.limits.memory, isolation: entry.isolation };
+  // Each in a hull of its own: one that ends its hull spoils nothing for the others.
+  const life = new Life(fleet.take(options, true), {
+    ...candidate,
+    homeserver: { serverName },
+    store: noStore,
+    fetcher: { fetch: refuse, close: async () => {} },
+    log: () => false,
+    hostFailed: () => {},
+    violated: ({ cell }) => cell.kill(),
+    reservedPaths: [],
+    denied: () => {},
+    throttled: () => {},
+    drained: () => {},
+  });
+  try {
+    await life.load();
+    await life.configure();
+    return life.asked;
+  } catch (error) {
+    // What it asks for is what is wanted here, granted or not.
+    if (error instanceof StartFailure && error.code === 'NotGranted') return life.asked;
+    throw error;
+  } finally {
+    life.cell.kill();
+  }
+}
+
+const notThere = (): Error => new Error('a module that is looked at has no ModuleApi');
+const refuse = (): Promise<never> => Promise.reject(notThere());
+const noStore: ModuleStore = { get: refuse, set: refuse, delete: refuse, increment: refuse, list: refuse };

@@ -60,7 +60,7 @@ t.test('a diff says what changed', async (t) => {
       },
     ],
   });
-  t.equal(await told(t, here), changed);
+  t.equal(await told(t, here), changed, 'granted or not');
   t.match(await run(here, 'diff'), { code: 0, stdout: 'Nothing changed since modules.lock was written.\n' });
 
   await t.test('in packages: another version, and the same version with something else in it', async (t) => {
@@ -79,15 +79,17 @@ t.test('a diff says what changed', async (t) => {
   });
 
   await t.test('in the configuration', async (t) => {
-    const another = '  - module: ./modules/greeter.ts\n    id: another\n';
-    here.write('homeserver.yaml', configOf(`    permissions: { users: [read] }\n    isolation: thread\n${another}`));
+    const grants =
+      '    permissions: { users: [read], network: [evil.example], rooms: [read] }\n    isolation: thread\n';
+    const another = '  - module: ./modules/greeter.ts\n    id: another\n    permissions: { network: [evil.example] }\n';
+    here.write('homeserver.yaml', configOf(another, grants));
     const both = await told(t, here);
     t.match(both, 'another  ./modules/greeter.ts  [new]\n  script      #\n  asks for    + network: evil.example\n');
     t.match(
       both,
-      '  isolation   compartment -> thread\n  script      the same\n  granted     + users: read\n\n2 modules changed',
+      '  isolation   compartment -> thread\n  script      the same\n  granted     + network: evil.example\n              + rooms: read\n\n2 modules changed',
     );
-    here.write('homeserver.yaml', configOf('    permissions: { users: [read] }\n    isolation: thread\n'));
+    here.write('homeserver.yaml', configOf('', grants));
     t.equal(
       await told(t, here),
       'another  ./modules/greeter.ts  [gone]\n\n1 module changed since modules.lock was written.\n',

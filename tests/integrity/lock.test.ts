@@ -143,7 +143,7 @@ t.test('whose a file is', async (t) => {
   const [entry] = readConfig({ file: join(root, 'homeserver.yaml') }).config.modules;
   if (entry === undefined) throw new Error('no entry');
   const bundle: Bundle = { ok: true, script: '', sourceMap: '', sourceUrl: '', hash, inputs: [], sources };
-  const { dependencies, files } = await describeModule(entry, bundle, {});
+  const { dependencies, files } = await describeModule(entry, bundle, { asks: {}, granted: {} });
   t.strictSame(Object.fromEntries(Object.entries(dependencies).map(([name, hashes]) => [name, Object.keys(hashes)])), {
     'cloned@0.1.0': ['index.ts'],
     'left-pad@1.0.0': ['lib/main.js'],

@@ -12,9 +12,9 @@ export interface Project {
   write(file: string, text: string): void;
 }
 
-export function project(t: Test, { entry = '' }: { readonly entry?: string } = {}): Project {
+export function project(t: Test, { grants }: { readonly grants?: string } = {}): Project {
   const dir = t.testdir({
-    'homeserver.yaml': configOf(entry),
+    'homeserver.yaml': configOf('', grants),
     'package.json': '{ "name": "the-server", "version": "7.0.0", "type": "module" }',
     modules: { 'greeter.ts': greeter(), 'words.ts': 'export const hello = "hello";\n' },
     node_modules: { 'left-pad': leftPad('1.0.0') },
@@ -36,10 +36,13 @@ export const lockOf = ({ lockFile }: Project): string => readFileSync(lockFile, 
 export const run = ({ dir }: Pick<Project, 'dir'>, ...args: readonly string[]): Promise<Ended> =>
   runProgram([...args, 'homeserver.yaml'], { cwd: dir });
 
-export const configOf = (entry: string): string => `modules:
+/** What the module asks for. */
+const GRANTS = '    permissions: { users: [read] }\n';
+
+export const configOf = (entry: string, grants = GRANTS): string => `modules:
   - module: ./modules/greeter.ts
     id: greeter
-${entry}`;
+${grants}${entry}`;
 
 export const greeter = ({ asks = "users: ['read']", greeting = 'loaded' } = {}): string => `
 import pad from 'left-pad';

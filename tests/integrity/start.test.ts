@@ -82,11 +82,13 @@ t.test('a module that is not locked does not start', async (t) => {
   await lock(here);
   here.write(
     'homeserver.yaml',
-    configOf('    required: false\n  - module: ./modules/greeter.ts\n    id: another\n    required: false\n'),
+    configOf(
+      '    required: false\n  - module: ./modules/greeter.ts\n    id: another\n    permissions: { users: [read] }\n    required: false\n',
+    ),
   );
   const { problems } = await refused(t, here);
   t.match(problems, [
-    { code: 'NotLocked', module: 'another', place: { line: 5 }, message: 'another is not in modules.lock' },
+    { code: 'NotLocked', module: 'another', place: { line: 6 }, message: 'another is not in modules.lock' },
   ]);
   t.equal(problems.length, 1, 'required or not');
   rmSync(here.lockFile);
@@ -96,7 +98,13 @@ t.test('a module that is not locked does not start', async (t) => {
 t.test('a module that asks for something else does not start', async (t) => {
   const here = project(t);
   await lock(here);
-  here.write('homeserver.yaml', configOf('    config: { asks: { network: [evil.example], users: [read] } }\n'));
+  here.write(
+    'homeserver.yaml',
+    configOf(
+      '    config: { asks: { network: [evil.example], users: [read] } }\n',
+      '    permissions: { network: [evil.example], users: [read] }\n',
+    ),
+  );
   const { problems } = await refused(t, here);
   t.match(problems, [
     {
@@ -108,7 +116,10 @@ t.test('a module that asks for something else does not start', async (t) => {
   ]);
   here.write(
     'homeserver.yaml',
-    configOf('    config: { asks: { web: [], users: [read, read] } }\n    permissions: { rooms: [read] }\n'),
+    configOf(
+      '    config: { asks: { web: [], users: [read, read] } }\n',
+      '    permissions: { users: [read], rooms: [read] }\n',
+    ),
   );
   await t.resolves(
     start(t, here),
@@ -126,7 +137,7 @@ t.test('a pinned script is the only one that runs', async (t) => {
 
   here.write('modules/words.ts', 'export const hello = "bye";\n');
   const { problems, logged } = await refused(t, here);
-  t.match(problems, [{ code: 'IntegrityMismatch', path: 'modules[0].integrity', place: { line: 4, column: 16 } }]);
+  t.match(problems, [{ code: 'IntegrityMismatch', path: 'modules[0].integrity', place: { line: 5, column: 16 } }]);
   t.strictSame(logged, []);
   const real = /it is (sha256-\S{44})$/.exec(problems[0]?.message ?? '')?.[1] ?? '';
   t.equal(problems[0]?.hint, `if it shall be that one, write integrity: ${real}`);
@@ -192,7 +203,7 @@ t.test('an embedder says where the lock is', async (t) => {
     [{ code: 'ModuleChanged' }],
   );
   const module = join(here.dir, 'modules/greeter.ts');
-  const parsed = { modules: [{ module, id: 'greeter' }] };
+  const parsed = { modules: [{ module, id: 'greeter', permissions: { users: ['read'] } }] };
   await t.resolves(start(t, here, { config: parsed }), 'parsed content lies nowhere');
   t.match((await refused(t, here, { config: parsed, lockFile })).problems, [{ code: 'ModuleChanged' }]);
 });

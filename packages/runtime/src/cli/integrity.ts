@@ -1,11 +1,12 @@
 // `bulkhead lock` and `bulkhead diff`: what the modules are now, held against what they were when they were locked.
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { grantedBy, withoutUsual } from '../api/permissions.js';
 import { ConfigurationError, inOrder, problemAt } from '../config/problem.js';
 import { readConfig } from '../config/read.js';
 import { type Comparison, compareLocks } from '../integrity/compare.js';
 import { describeModule } from '../integrity/describe.js';
-import { type Lock, lockFileBeside, lockText, readLock } from '../integrity/lock.js';
+import { type Lock, type LockedModule, lockFileBeside, lockText, readLock } from '../integrity/lock.js';
 import { pinFault } from '../integrity/verify.js';
 import { inspectModules } from '../supervision/inspect.js';
 import { version } from '../version.js';
@@ -63,13 +64,11 @@ async function inspect(file: string, pins: 'pins hold' | 'pins may not hold'): P
   });
   const found = [...inspection.problems, ...unpinned];
   if (found.length > 0) throw new ConfigurationError(inOrder(found));
-  const modules = new Map(
-    await Promise.all(
-      inspection.modules.map(
-        async ({ entry, bundle, asked }) => [entry.id, await describeModule(entry, bundle, asked)] as const,
-      ),
-    ),
-  );
+  const modules = new Map<string, LockedModule>();
+  for (const { entry, bundle, asked } of inspection.modules) {
+    const permissions = { asks: asked, granted: withoutUsual(grantedBy(entry)) };
+    modules.set(entry.id, await describeModule(entry, bundle, permissions));
+  }
   return { runtime: version(), modules };
 }
 

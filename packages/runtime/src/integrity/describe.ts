@@ -7,13 +7,17 @@ import type { ModuleEntry } from '../config/entry.js';
 import { type Bundle, integrityOf } from '../loading/bundle.js';
 import type { Hashes, LockedModule, Permissions } from './lock.js';
 
-export async function describeModule(entry: ModuleEntry, bundle: Bundle, asks: Permissions): Promise<LockedModule> {
+export async function describeModule(
+  entry: ModuleEntry,
+  bundle: Bundle,
+  { asks, granted }: { readonly asks: Permissions; readonly granted: Permissions },
+): Promise<LockedModule> {
   return {
     module: entry.specifier,
     isolation: entry.isolation,
     script: bundle.hash,
     asks,
-    granted: { ...entry.permissions },
+    granted,
     ...(await describeSources(bundle.sources, await realpath(entry.baseDir))),
   };
 }

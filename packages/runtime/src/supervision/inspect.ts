@@ -2,13 +2,13 @@
 // it asks for, and ended again. It is not set up, so it gets no ModuleApi.
 
 import type { ModuleStore } from '../api/storage.js';
-import type { ModuleEntry, Problem } from '../config/entry.js';
+import type { ModuleEntry, Permissions, Problem } from '../config/entry.js';
 import { Fleet, usualContainment } from './fleet.js';
 import { Life, StartFailure } from './life.js';
 import { type Candidate, each, load, problemsOf } from './start.js';
 
 export interface Inspected extends Candidate {
-  readonly asked: Readonly<Record<string, readonly string[]>>;
+  readonly asked: Permissions;
 }
 
 export interface Inspection {
@@ -51,7 +51,7 @@ export async function inspectModules(
   return { modules, problems };
 }
 
-async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Promise<Inspected['asked']> {
+async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Promise<Permissions> {
   const { entry } = candidate;
   const options = { memory: entry.limits.memory, isolation: entry.isolation };
   // Each in a hull of its own: one that ends its hull spoils nothing for the others.
@@ -61,10 +61,10 @@ async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Prom
     store: noStore,
     fetcher: { fetch: refuse, close: async () => {} },
     log: () => false,
-    hostFailed: () => {},
-    violated: ({ cell }) => cell.kill(),
     reservedPaths: [],
     denied: () => {},
+    hostFailed: () => {},
+    violated: ({ cell }) => cell.kill(),
     throttled: () => {},
     drained: () => {},
   });
@@ -73,7 +73,7 @@ async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Prom
     await life.configure();
     return life.asked;
   } catch (error) {
-    // What it asks for is what is wanted here, granted or not.
+    // That it is not granted keeps it from starting, not from being looked at.
     if (error instanceof StartFailure && error.code === 'NotGranted') return life.asked;
     throw error;
   } finally {

@@ -14,7 +14,15 @@ import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
-import { Life, type LifeParts, nothingRegistered, type Registered, resultLimitOf, StartFailure } from './life.js';
+import {
+  Life,
+  type LifeParts,
+  nothingRegistered,
+  type Registered,
+  resultLimitOf,
+  StartFailure,
+  withTimeout,
+} from './life.js';
 import { Line } from './line.js';
 import { Poison } from './poison.js';
 import { sleep, Vigil } from './vigil.js';
@@ -90,6 +98,9 @@ export class SupervisedModule implements Askable {
   #begunAt = 0;
   #wasSetUp = false;
   #revival: NodeJS.Timeout | undefined;
+  /** Web requests that wait for the next life, and what wakes them. */
+  #awaiting = 0;
+  #change = nextChange();
   readonly #vigil = new Vigil({
     longestMs: () => this.#longestTimeout(),
     blocked: (life, cause, counted) => this.#kill(life, cause, counted),
@@ -178,6 +189,23 @@ export class SupervisedModule implements Askable {
 
   resultLimitOf(callback: CallbackName): number {
     return resultLimitOf(this.entry, callback);
+  }
+
+  /**
+   * The life that answers; while the module begins anew, the next one, if that comes within so many milliseconds. A web
+   * request that arrives meanwhile need not fail for it.
+   */
+  async present(ms: number): Promise<Life | undefined> {
+    const until = performance.now() + ms;
+    const isThere = (): boolean => this.#life !== undefined && !this.#life.channel.closed;
+    const comesBack = (): boolean => this.state !== 'parked' && this.state !== 'stopped';
+    if (this.#awaiting >= this.entry.limits.callsInFlight) return undefined;
+    this.#awaiting++;
+    while (!isThere() && comesBack() && performance.now() < until) {
+      await withTimeout(this.#change.happened, until - performance.now());
+    }
+    this.#awaiting--;
+    return isThere() ? this.#life : undefined;
   }
 
   /** A life for this module that is not its present one yet. */
@@ -575,18 +603,34 @@ export class SupervisedModule implements Askable {
     this.#cause = cause;
     this.#services.emit('cell', { module: this.id, state: 'parked', cause });
     this.#reviveLater();
+    this.#changed();
   }
 
   #setState(state: ModuleState, cause: string): void {
     this.#state = state;
     this.#cause = cause;
     this.#services.emit('cell', { module: this.id, state: this.state, cause });
+    this.#changed();
+  }
+
+  #changed(): void {
+    const { tell } = this.#change;
+    this.#change = nextChange();
+    tell();
   }
 
   #longestTimeout(): number {
     const timeouts = this.#registered.callbacks.map((callback) => this.timeoutOf(callback));
     return timeouts.length === 0 ? USUAL_TIMEOUT_MS : Math.max(LEAST_BLOCKED_MS, ...timeouts);
   }
+}
+
+function nextChange(): { readonly happened: Promise<void>; readonly tell: () => void } {
+  let tell: () => void = () => {};
+  const happened = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  return { happened, tell };
 }
 
 const isBusy = ({ channel, requests }: Life): boolean => channel.inFlight > 0 || requests.size > 0;

@@ -44,6 +44,13 @@ export type HullRole = 'innocent' | 'suspect' | 'culprit';
 
 /** A thread that was told to end and has not for so long takes its hull with it. */
 const KILL_MS = 300;
+/**
+ * If its hull had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to
+ * end itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
+ */
+const KILL_CPU_MS = 200;
+/** It is not waited for longer than this. */
+const LONGEST_KILL_MS = 3_000;
 /** A life that was shorter than this makes the next one wait. */
 const SHORT_LIFE_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
@@ -483,10 +490,21 @@ export class SupervisedModule implements Askable {
       this.#leaving.delete(life);
       this.#services.fleet.release(life.cell.hull);
     });
-    setTimeout(() => {
-      // Some loops inside V8 cannot be interrupted. The others of the hull go on in another.
-      if (!life.channel.closed && layers.has('escalation')) this.#services.stubborn(this, life);
-    }, KILL_MS).unref();
+    if (layers.has('escalation')) this.#escalate(life);
+  }
+
+  /** Some loops inside V8 cannot be interrupted: then the hull goes, and the others go on in another. */
+  #escalate(life: Life): void {
+    const { hull } = life.cell;
+    const killedAt = performance.now();
+    const cpuBefore = hull.cpuMs();
+    const look = (): void => {
+      if (life.channel.closed) return;
+      const isStarved = cpuBefore !== undefined && (hull.cpuMs() ?? Number.POSITIVE_INFINITY) - cpuBefore < KILL_CPU_MS;
+      if (isStarved && performance.now() - killedAt < LONGEST_KILL_MS) setTimeout(look, LOOK_MS).unref();
+      else this.#services.stubborn(this, life);
+    };
+    setTimeout(look, KILL_MS).unref();
   }
 
   /** Lets a replaced life answer what it was asked, then ends it. */

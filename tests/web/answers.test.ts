@@ -119,11 +119,16 @@ t.test('modules that do not answer', async (t) => {
   t.equal((await looping).status, 504, 'a looping one');
   t.match((await behind).status, /503|504/);
   await eventually(async () => (await answer(modules, '/_synapse/client/m/id')).status === 200);
+});
 
+t.test('a dead module', async (t) => {
+  const modules = await startWeb(t, [web('m', { '/_synapse/client/m': 'id' }, { breaker: { failures: 2 } })]);
   process.kill(modules.status()[0]?.hullPid as number, 'SIGKILL');
   await eventually(() => modules.hulls.length === 1);
-  t.equal(await statusOf('id'), 503, 'a dead one');
-  await eventually(async () => (await answer(modules, '/_synapse/client/m/id')).status === 200);
+  t.equal((await answer(modules, '/_synapse/client/m')).status, 200, 'is waited for while it begins anew');
+  process.kill(modules.status()[0]?.hullPid as number, 'SIGKILL');
+  await eventually(() => modules.status()[0]?.state === 'parked');
+  t.equal((await answer(modules, '/_synapse/client/m')).status, 503, 'and is not when it is parked');
 });
 
 t.test('who makes the request', async (t) => {

@@ -26,8 +26,8 @@ export interface Attack {
    * What is done to it after it was started beside the good modules; without, its start is the attack. What it returns is
    * `seen.answer`.
    */
-  readonly provoke?: (target: Target) => Promise<unknown>;
-  /** What must have become of it. Looked at again and again, until it holds or `patienceMs` (10 s) are over. */
+  readonly provoke?: ((target: Target) => Promise<unknown>) | undefined;
+  /** What must have become of it. Looked at again and again, until it holds or `patienceMs` (20 s) are over. */
   readonly holds: Expectation | readonly Expectation[];
   readonly patienceMs?: number;
   /** What stops it, in words of docs/security.md. */
@@ -38,6 +38,8 @@ export interface Attack {
   readonly thread?: Lost;
   /** It ends a hull, and good modules may be asked a little later for it, or lose the calls that were running. */
   readonly endsHull?: true;
+  /** Another way to the same end as the one before it: not repeated with `containment: thread` but in the full run. */
+  readonly variant?: true;
   /** It leaves a victim behind that others cannot be compared in: it gets one of its own. */
   readonly alone?: true;
 }

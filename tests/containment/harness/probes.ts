@@ -107,7 +107,12 @@ export class Probes {
   }
 
   async #page(n: number): Promise<Verdict> {
-    const { status, body } = await ask(this.#victim.port, `/_synapse/client/page?n=${n}`);
+    const path = `/_synapse/client/page?n=${n}`;
+    const { status, body } = await ask(this.#victim.port, path).catch((error: Error) => {
+      // It had begun to answer.
+      if (error.message === 'aborted') return { status: 503, body: 'the page broke off' };
+      throw error;
+    });
     if (status === 200 && body === `page ${n}`) return undefined;
     const said = `the page answered ${status} ${body.slice(0, 200)}`;
     return status === 503 || status === 504 ? { lost: said } : { wrong: said };

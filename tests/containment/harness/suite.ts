@@ -25,13 +25,16 @@
  * with it. What must hold for every attack, beyond what its `holds` says:
  *
  * - the host answers, with a p99 of at most 3 times the p99 at rest plus 20 ms, and its event loop stands still for at most
- *   200 ms; both times what the bystander suffered meanwhile (a busy machine is no failure; what is late thrice running is);
+ *   200 ms; both times what the bystander suffered meanwhile. What was late once is tried again, and on a machine that is busy
+ *   with other things (which the bystander tells) so is what failed; thrice running is a failure;
  * - the good modules' verdicts and pages are right, and none is lost but at the end of a hull, and then no more than were running;
  * - when all attacks of a victim are over: both good modules run, memory is within 64 MiB of what it was, no descriptor and no
  *   thread is left, and no process outlives it.
  *
  * Runs with `containment: process`, then `thread` (an attack with `thread` shows there that it is not stopped), then with the layers of
  * `without` off. What was seen goes to results/<Node's major>/<class>.json; report.ts makes the table of docs/security.md from it.
+ * Within `npm test`, attacks marked as a `variant` are not repeated with `containment: thread`; CONTAINMENT=full, as in
+ * `npm run test:containment`, repeats them all.
  * `ONLY=loop npx tap run containment/block.test.ts` runs the attacks whose name has that in it; `LOG=1` shows the hosts' logs.
  */
 
@@ -42,7 +45,9 @@ import { type Latency, Probes } from './probes.ts';
 import { type AttackResult, type Figures, type Held, writeResults } from './results.ts';
 import { type Containment, configText, type Entry, neighbours, spawnScript, Victim } from './victim.ts';
 
-const PATIENCE_MS = 10_000;
+/** The short run, part of `npm test`, tries variants with `containment: process` alone. */
+const isFull = process.env.CONTAINMENT === 'full';
+const PATIENCE_MS = 20_000;
 /** At rest, before the first attack on a victim. */
 const REST_MS = 700;
 /** After an attack, to see whether everybody goes on. */
@@ -51,8 +56,10 @@ const LATENCY_FACTOR = 3;
 const LATENCY_EXTRA_MS = 20;
 const STALL_MS = 200;
 const MEMORY_MIB = 64;
-/** One attempt counts, but what a busy machine may have caused is tried again. */
+/** What a busy machine may have caused is tried again; on a machine that is not, only what took too long is. */
 const ATTEMPTS = 3;
+/** The bystander answers at once; when it does not, the machine is busy with other things. */
+const BUSY_P99_MS = 25;
 /** As many calls of good modules as the suite has running at a time. */
 const RUNNING_CALLS = 2;
 
@@ -69,7 +76,9 @@ export async function containmentSuite(name: string, attacks: readonly Attack[])
   t.teardown(() => bystander.end());
 
   for (const containment of ['process', 'thread'] as const) {
-    const expected = chosen.filter((attack) => containment === 'process' || attack.thread === undefined);
+    const expected = chosen.filter(
+      ({ thread, variant }) => containment === 'process' || (thread === undefined && (isFull || !variant)),
+    );
     const [alone, together] = [expected.filter(({ alone }) => alone), expected.filter(({ alone }) => !alone)];
     for (const group of [together, ...alone.map((attack) => [attack])]) {
       if (group.length === 0) continue;
@@ -178,21 +187,22 @@ class Siege {
     const expectations = typeof attack.holds === 'function' ? [attack.holds] : attack.holds;
     const holds: Expectation = (seen) =>
       expectations.map((expect) => expect(seen)).find((amiss) => amiss !== undefined);
-    const late: string[] = [];
+    const earlier: string[] = [];
     for (let attempt = 1; ; attempt++) {
       const { seen, tookMs } = await this.#attack(attack, holds, attack.patienceMs ?? PATIENCE_MS);
       const amiss = [holds(seen), ...this.#unharmed(seen, attack)].filter((each) => each !== undefined);
-      const slow = await this.#late(seen);
+      const late = await this.#late(seen);
       const figures = figuresOf(seen, tookMs);
-      if (amiss.length > 0 || slow.length === 0 || attempt === ATTEMPTS) {
-        for (const each of amiss) t.fail(each);
-        if (attempt === ATTEMPTS) for (const each of [...late, ...slow]) t.fail(each);
-        if (amiss.length === 0 && slow.length === 0) t.pass(told(figures));
-        else t.comment(told(figures), seen.log.slice(-20));
-        return { holds: amiss.length === 0 && slow.length === 0, figures };
+      const isSure = amiss.length > 0 && !isBusy(seen);
+      if (amiss.length + late.length === 0 || isSure || attempt === ATTEMPTS) {
+        for (const each of [...amiss, ...late]) t.fail(each);
+        if (amiss.length + late.length === 0) t.pass(told(figures));
+        else t.comment(told(figures), ...earlier, seen.log.slice(-20));
+        return { holds: amiss.length + late.length === 0, figures };
       }
-      late.push(...slow);
-      if (this.hasFallen) await this.revive();
+      earlier.push(`attempt ${attempt}, by which the machine may be to blame: ${[...amiss, ...late].join('; ')}`);
+      t.comment(earlier.at(-1));
+      await this.revive();
     }
   }
 
@@ -302,7 +312,9 @@ class Siege {
     };
     const until = performance.now() + patienceMs;
     let seen = await look();
-    while (performance.now() < until && !(isAnswered && isOver(seen) === undefined)) {
+    // Nothing will come of one that was to be provoked and is not there.
+    const isStillborn = attack.provoke !== undefined && start.problems.length > 0;
+    while (performance.now() < until && !isStillborn && !(isAnswered && isOver(seen) === undefined)) {
       await sleep(25);
       seen = await look();
     }
@@ -314,7 +326,9 @@ class Siege {
     return { seen: { ...last, probed: this.#probes.take() }, tookMs };
   }
 
-  *#unharmed({ exit, host, probed, hulls }: Seen, { endsHull }: Attack): Iterable<string> {
+  *#unharmed({ exit, host, probed, hulls, start }: Seen, { endsHull, provoke }: Attack): Iterable<string> {
+    if (provoke !== undefined && start.problems.length > 0)
+      yield `it was not started: ${JSON.stringify(start.problems)}`;
     if (exit !== undefined) yield `the host ended: ${exit}`;
     if (host === undefined) yield 'the host does not answer';
     for (const wrong of probed?.wrong.slice(0, 5) ?? []) yield `wrong: ${wrong}`;
@@ -350,6 +364,11 @@ async function begin(containment: Containment, layersOff: Without['layers'], bys
   const victim = await Victim.start(containment, layersOff);
   if (layersOff.length === 0) await victim.settle();
   const probes = new Probes(victim, bystander);
+  const nothing = { count: 0, p50: 0, p99: 0, max: 0 };
+  const isMeasured = layersOff.length === 0;
+  if (!isMeasured) {
+    return { victim, probes, rest: { host: nothing, bystander: nothing }, before: await victim.inventory() };
+  }
   // Everything has been done once before it is measured.
   await sleep(REST_MS / 2);
   probes.take();
@@ -377,6 +396,9 @@ class Bystander {
     return new Bystander((ready as { port: number }).port, () => child.kill('SIGKILL'));
   }
 }
+
+const isBusy = ({ probed, host }: Seen): boolean =>
+  host === undefined || (probed?.bystander.p99 ?? Number.POSITIVE_INFINITY) > BUSY_P99_MS;
 
 function figuresOf({ host, probed, rest }: Seen, tookMs: number): Figures {
   return {

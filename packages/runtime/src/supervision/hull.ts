@@ -2,7 +2,7 @@
 // the other, for embedders who may not spawn any, is the host's own process.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
@@ -62,6 +62,8 @@ export interface Hull {
   readonly room: number;
   readonly exited: Promise<HullExit>;
   open(options: CellOptions): Cell;
+  /** How many milliseconds of CPU it has had; `undefined` where that is not told. */
+  cpuMs(): number | undefined;
   /** Ends it by force, with every cell in it. */
   crash(verdict?: string): void;
   /** Lets go of it: it ends by itself. */
@@ -237,6 +239,10 @@ class ProcessHull implements Hull {
     return cell;
   }
 
+  cpuMs(): number | undefined {
+    return this.pid === undefined ? undefined : processCpuMs(this.pid);
+  }
+
   crash(verdict?: string): void {
     this.#verdict ??= verdict;
     this.#child.kill('SIGKILL');
@@ -299,6 +305,21 @@ class ProcessHull implements Hull {
     if (process.platform === 'linux') {
       writeFile(`/proc/${pid}/oom_score_adj`, HULL_OOM_SCORE).catch(() => {});
     }
+  }
+}
+
+/** The kernel counts in hundredths of a second. */
+const TICK_MS = 10;
+
+function processCpuMs(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The state is the third field, and the first behind the name; the times in user and kernel are the 14th and 15th.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  } catch {
+    // It has ended, or this system has no such file.
+    return undefined;
   }
 }
 
@@ -374,6 +395,10 @@ export class ThreadHull implements Hull {
     };
     this.#cells.set(cell, pooled);
     return cell;
+  }
+
+  cpuMs(): undefined {
+    return undefined;
   }
 
   /** Nothing can be done: a thread that does not end takes a core of the host's for as long as it likes. */

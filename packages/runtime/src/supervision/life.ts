@@ -305,7 +305,8 @@ function startFailure(
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+/** What the promise gives; `undefined` when that takes longer. */
+export function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, Math.max(0, ms), undefined);
     void promise.then((value) => {

@@ -15,7 +15,15 @@ import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import { type Cell, type CellOptions, type Hull, KILL_MS } from './hull.js';
-import { Life, type LifeParts, nothingRegistered, type Registered, resultLimitOf, StartFailure } from './life.js';
+import {
+  Life,
+  type LifeParts,
+  nothingRegistered,
+  type Registered,
+  resultLimitOf,
+  StartFailure,
+  withTimeout,
+} from './life.js';
 import { Line } from './line.js';
 import { Poison } from './poison.js';
 import { sleep, Vigil } from './vigil.js';
@@ -35,6 +43,13 @@ export interface ModuleServices {
 /** What a module had to do with the end of the hull that it lived in. */
 export type HullRole = 'innocent' | 'suspect' | 'culprit';
 
+/**
+ * If its hull had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to
+ * end itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
+ */
+const KILL_CPU_MS = 200;
+/** It is not waited for longer than this. */
+const LONGEST_KILL_MS = 3_000;
 /** A life that was shorter than this makes the next one wait. */
 const SHORT_LIFE_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
@@ -93,6 +108,9 @@ export class SupervisedModule implements Askable {
   #begunAt = 0;
   #wasSetUp = false;
   #revival: NodeJS.Timeout | undefined;
+  /** Web requests that wait for the next life, and what wakes them. */
+  #awaiting = 0;
+  #change = nextChange();
   readonly #vigil = new Vigil({
     longestMs: () => this.#longestTimeout(),
     blocked: (life, cause, counted) => this.#kill(life, cause, counted),
@@ -182,6 +200,23 @@ export class SupervisedModule implements Askable {
 
   resultLimitOf(callback: CallbackName): number {
     return resultLimitOf(this.entry, callback);
+  }
+
+  /**
+   * The life that answers; while the module begins anew, the next one, if that comes within so many milliseconds. A web
+   * request that arrives meanwhile need not fail for it.
+   */
+  async present(ms: number): Promise<Life | undefined> {
+    const until = performance.now() + ms;
+    const isThere = (): boolean => this.#life !== undefined && !this.#life.channel.closed;
+    const comesBack = (): boolean => this.state !== 'parked' && this.state !== 'stopped';
+    if (this.#awaiting >= this.entry.limits.callsInFlight) return undefined;
+    this.#awaiting++;
+    while (!isThere() && comesBack() && performance.now() < until) {
+      await withTimeout(this.#change.happened, until - performance.now());
+    }
+    this.#awaiting--;
+    return isThere() ? this.#life : undefined;
   }
 
   /** A life for this module that is not its present one yet. */
@@ -489,10 +524,21 @@ export class SupervisedModule implements Askable {
       this.#leaving.delete(life);
       this.#services.fleet.release(life.cell.hull);
     });
-    setTimeout(() => {
-      // Some loops inside V8 cannot be interrupted. The others of the hull go on in another.
-      if (!life.channel.closed && layers.has('escalation')) this.#services.stubborn(this, life);
-    }, KILL_MS).unref();
+    if (layers.has('escalation')) this.#escalate(life);
+  }
+
+  /** Some loops inside V8 cannot be interrupted: then the hull goes, and the others go on in another. */
+  #escalate(life: Life): void {
+    const { hull } = life.cell;
+    const killedAt = performance.now();
+    const cpuBefore = hull.cpuMs();
+    const look = (): void => {
+      if (life.channel.closed) return;
+      const isStarved = cpuBefore !== undefined && (hull.cpuMs() ?? Number.POSITIVE_INFINITY) - cpuBefore < KILL_CPU_MS;
+      if (isStarved && performance.now() - killedAt < LONGEST_KILL_MS) setTimeout(look, LOOK_MS).unref();
+      else this.#services.stubborn(this, life);
+    };
+    setTimeout(look, KILL_MS).unref();
   }
 
   /** Lets a replaced life answer what it was asked, then ends it. */
@@ -610,12 +656,20 @@ export class SupervisedModule implements Askable {
     this.#cause = cause;
     this.#services.emit('cell', { module: this.id, state: 'parked', cause });
     this.#reviveLater();
+    this.#changed();
   }
 
   #setState(state: ModuleState, cause: string): void {
     this.#state = state;
     this.#cause = cause;
     this.#services.emit('cell', { module: this.id, state: this.state, cause });
+    this.#changed();
+  }
+
+  #changed(): void {
+    const { tell } = this.#change;
+    this.#change = nextChange();
+    tell();
   }
 
   #longestTimeout(): number {
@@ -625,5 +679,13 @@ export class SupervisedModule implements Askable {
 }
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
+
+function nextChange(): { readonly happened: Promise<void>; readonly tell: () => void } {
+  let tell: () => void = () => {};
+  const happened = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  return { happened, tell };
+}
 
 const isBusy = ({ channel, requests }: Life): boolean => channel.inFlight > 0 || requests.size > 0;

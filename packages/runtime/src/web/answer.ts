@@ -26,6 +26,8 @@ const SANDBOX = "sandbox allow-forms allow-scripts; default-src 'self' 'unsafe-i
 const MEBIBYTE = 1024 * 1024;
 const NULL_BODY = [204, 205, 304];
 const HEAD_TIMEOUT_MS = 30_000;
+/** How long a request waits at most for a module that begins anew. */
+const NEXT_LIFE_MS = 5_000;
 
 export interface WebLimits {
   /** Bytes. */
@@ -45,8 +47,9 @@ const ResponseHead = v.object({
 
 /** Lets the route's module answer. Never rejects: a dead module gives 503, a slow one 504, a nonsensical one 502. */
 export async function answerRequest(route: Route, request: Request, limits: WebLimits = {}): Promise<Response> {
-  const { life, entry } = route.module;
-  if (life === undefined || life.channel.closed) return unavailable();
+  const { entry } = route.module;
+  const life = await route.module.present(Math.min(entry.timeout ?? HEAD_TIMEOUT_MS, NEXT_LIFE_MS));
+  if (life === undefined) return unavailable();
   const { request: most = 10 * MEBIBYTE, response: mostBack = 50 * MEBIBYTE } = limits;
   if (Number(request.headers.get('content-length')) > most) return tooLarge(most);
   const exchange = new Exchange(route, request, life, most);

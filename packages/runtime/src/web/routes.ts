@@ -7,7 +7,8 @@ import type { Life } from '../supervision/life.js';
 /** A module as the web sees it. */
 export interface WebModule {
   readonly entry: ModuleEntry;
-  readonly life: Life | undefined;
+  /** The life that answers, or the next one if that comes within so many milliseconds. */
+  present(ms: number): Promise<Life | undefined>;
   readonly registered: { readonly resources: readonly string[] };
   /** A request took too long: is it late, or is the cell blocked? */
   doubt(life: Life): void;

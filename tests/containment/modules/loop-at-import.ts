@@ -1,0 +1,7 @@
+// Never comes as far as to export anything.
+
+for (;;);
+
+export class Attacker {
+  readonly ready = true;
+}

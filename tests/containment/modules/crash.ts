@@ -165,7 +165,7 @@ const hostile: readonly unknown[] = [
   { name: {}, message: [], stack: 1, toString: throwing, toJSON: throwing, [Symbol.toPrimitive]: throwing },
   Object.assign(() => 1, { toString: throwing, [Symbol.toPrimitive]: throwing }),
   class {
-    static override toString(): string {
+    static toString(): string {
       return throwing();
     }
   },

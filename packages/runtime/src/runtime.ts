@@ -15,7 +15,7 @@ import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import type { Logger } from './observe/log.js';
 import { Blamer } from './supervision/blame.js';
 import { Fleet, usualContainment } from './supervision/fleet.js';
-import type { Hull, HullExit } from './supervision/hull.js';
+import { type Hull, type HullExit, sandboxOf } from './supervision/hull.js';
 import type { SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
 import { answerRequest, unavailable } from './web/answer.js';
@@ -104,8 +104,10 @@ class Runtime {
         'modules run in this process: one that exhausts memory can end it, and not every loop can be stopped',
       );
     }
+    if (containment === 'process') this.#checkSandbox();
     this.#fleet = new Fleet({
       containment,
+      sandbox: config.sandbox,
       hullExited: (hull, exit) => this.#hullExited(hull, exit),
       warmUpFailed: (err) => logger.warn({ err }, 'there are no spare cells: a module that is lost starts cold'),
     });
@@ -116,6 +118,15 @@ class Runtime {
     });
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
     this.#watch.unref();
+  }
+
+  #checkSandbox(): void {
+    const { sandbox } = this.#config;
+    const { missing } = sandboxOf(sandbox, false);
+    if (missing.length === 0) return;
+    const message = `hulls cannot be given ${missing.join(', ')}: the programs prlimit, unshare and setpriv do that on Linux, where permitted`;
+    if (sandbox === 'required') throw new BulkheadError('HullUnavailable', `${message}; bulkhead.sandbox requires it`);
+    this.#logger.info({ missing }, message);
   }
 
   async start(wanted: Wanted): Promise<void> {
@@ -215,8 +226,12 @@ class Runtime {
       kept.set(entry.id, module);
       return true;
     });
-    if (next.storage !== this.#config.storage || next.containment !== this.#config.containment)
-      this.#logger.warn({}, 'a change of bulkhead.storage or bulkhead.containment takes effect with the next start');
+    if (
+      next.storage !== this.#config.storage ||
+      next.containment !== this.#config.containment ||
+      next.sandbox !== this.#config.sandbox
+    )
+      this.#logger.warn({}, 'a change of bulkhead.storage, containment or sandbox takes effect with the next start');
     const fresh = new Map(started.modules.map(({ module }) => [module.id, module]));
     const before = this.#modules;
     this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.get(id) ?? []);

@@ -43,6 +43,7 @@ const emptyConfig = (baseDir: string): RuntimeConfig => ({
   fanOuts: {},
   storage: resolve(baseDir, DEFAULT_STORAGE),
   restartsPerMinute: DEFAULT_RESTARTS,
+  sandbox: 'auto',
   modules: [],
 });
 
@@ -79,6 +80,7 @@ function interpret(source: Source, baseDir: string): ReadConfig {
     fanOut: typeof fanOut === 'string' ? fanOut : 'parallel',
     fanOuts: typeof fanOut === 'object' ? fanOut : {},
     storage: resolve(baseDir, bulkhead.storage ?? DEFAULT_STORAGE),
+    sandbox: bulkhead.sandbox ?? 'auto',
     restartsPerMinute: bulkhead.restarts_per_minute ?? DEFAULT_RESTARTS,
     modules,
   };

@@ -4,6 +4,7 @@
 import { createCommonBudget } from '../dispatch/budget.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { type Cell, type CellOptions, type Hull, type HullExit, spawnHull, ThreadHull } from './hull.js';
+import type { Sandbox } from './sandbox.js';
 
 /** Whether this system has what a hull needs: socket pairs that a child inherits, and signals. */
 const hullsWork = process.platform === 'linux' || process.platform === 'darwin';
@@ -13,6 +14,8 @@ export const usualContainment = hullsWork ? 'process' : 'thread';
 
 export interface FleetOptions {
   readonly containment: 'process' | 'thread';
+  /** What the operating system shall add around hulls. */
+  readonly sandbox: Sandbox;
   readonly hullExited: (hull: Hull, exit: HullExit) => void;
   /** Nothing could be kept warm: what comes next starts cold, or not at all. */
   readonly warmUpFailed: (error: unknown) => void;
@@ -78,6 +81,8 @@ export class Fleet {
       if (this.#sharedHull().room === 0) this.changeHull();
       return this.#open(this.#sharedHull(), options);
     }
+    // One that is trusted keeps the network.
+    if (options.isolation === 'thread') return this.#open(this.#spawn(OWN_SLOTS, true), options);
     const hull = this.#refuge ?? this.#spawn(OWN_SLOTS);
     this.#refuge = undefined;
     return this.#open(hull, options);
@@ -135,9 +140,10 @@ export class Fleet {
     return this.#shared;
   }
 
-  #spawn(slots: number): Hull {
+  #spawn(slots: number, network = false): Hull {
+    const { containment, sandbox } = this.#options;
     const hull =
-      this.#options.containment === 'process' ? spawnHull(slots, this.#budget) : new ThreadHull(this.#budget);
+      containment === 'process' ? spawnHull({ slots, sandbox, network }, this.#budget) : new ThreadHull(this.#budget);
     this.#hulls.add(hull);
     void hull.exited.then((exit) => {
       this.#hulls.delete(hull);

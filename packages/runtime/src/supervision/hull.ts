@@ -22,6 +22,7 @@ import { watchCells } from '../hull/watchdog.js';
 import { layers } from '../layers.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
 import { type MemoryWatch, watchMemory } from './memory.js';
+import { type Sandbox, type Wrapping, wrapping } from './sandbox.js';
 
 export interface CellOptions {
   /** The heap limit, in bytes. */
@@ -111,17 +112,34 @@ interface ProcessCell extends Cell {
   readonly report: (end: CellEnd) => void;
 }
 
+const hullScript = join(bundles, 'hull.cjs');
+
+/** What the system adds, where it has it. */
+export const sandboxOf = (sandbox: Sandbox, network: boolean): Wrapping =>
+  wrapping(sandbox, [process.execPath, hullScript], network);
+
+export interface HullOptions {
+  readonly slots: number;
+  readonly sandbox: Sandbox;
+  /** Whether it keeps the network, for modules that are trusted with it. */
+  readonly network: boolean;
+}
+
 /** Spawns a hull process with a socket pair for each slot. @throws BulkheadError `HullUnavailable` */
-export function spawnHull(slots: number, commonBudget: Bucket): Hull {
-  const child = spawn(
+export function spawnHull({ slots, sandbox, network }: HullOptions, commonBudget: Bucket): Hull {
+  const { command } = sandboxOf(sandbox, network);
+  const [program, ...args] = [
+    ...command,
     process.execPath,
-    [
-      ...(layers.has('hull_flags') ? hullFlags : []),
-      join(bundles, 'hull.cjs'),
-      bundles,
-      JSON.stringify(layers.off()),
-      ...cellFlags,
-    ],
+    ...(layers.has('hull_flags') ? hullFlags : []),
+    hullScript,
+    bundles,
+    JSON.stringify(layers.off()),
+    ...cellFlags,
+  ] as [string, ...string[]];
+  const child = spawn(
+    program,
+    args,
     // Its own process group, so that the terminal's Ctrl-C is the host's alone to answer.
     { stdio: ['ignore', 'ignore', 'pipe', ...Array<'pipe'>(slots + 1).fill('pipe')], env: {}, detached: true },
   );

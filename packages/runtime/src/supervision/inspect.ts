@@ -23,6 +23,7 @@ export async function inspectModules(
 ): Promise<Inspection> {
   const fleet = new Fleet({
     containment: options.containment ?? usualContainment,
+    sandbox: 'auto',
     hullExited: () => {},
     warmUpFailed: () => {},
   });

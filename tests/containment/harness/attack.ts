@@ -27,7 +27,7 @@ export interface Attack {
    * `seen.answer`.
    */
   readonly provoke?: ((target: Target) => Promise<unknown>) | undefined;
-  /** What must have become of it. Looked at again and again, until it holds or `patienceMs` (20 s) are over. */
+  /** What must have become of it. Looked at again and again, until it holds or `patienceMs` (30 s) are over. */
   readonly holds: Expectation | readonly Expectation[];
   readonly patienceMs?: number;
   /** What stops it, in words of docs/security.md. */
@@ -38,7 +38,7 @@ export interface Attack {
   readonly thread?: Lost;
   /** It ends a hull, and good modules may be asked a little later for it, or lose the calls that were running. */
   readonly endsHull?: true;
-  /** Another way to the same end as the one before it: not repeated with `containment: thread` but in the full run. */
+  /** Another way to the same end as one before it: tried in the full run alone. */
   readonly variant?: true;
   /** It leaves a victim behind that others cannot be compared in: it gets one of its own. */
   readonly alone?: true;

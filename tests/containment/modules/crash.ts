@@ -164,12 +164,7 @@ const hostile: readonly unknown[] = [
   Object.defineProperties({}, { stack: { get: throwing }, message: { get: throwing }, name: { get: throwing } }),
   { name: {}, message: [], stack: 1, toString: throwing, toJSON: throwing, [Symbol.toPrimitive]: throwing },
   Object.assign(() => 1, { toString: throwing, [Symbol.toPrimitive]: throwing }),
-  // biome-ignore lint/complexity/noStaticOnlyClass: what is thrown is the class.
-  class {
-    static toString(): string {
-      return throwing();
-    }
-  },
+  Object.assign(class {}, { toString: throwing }),
   new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: throwing, ownKeys: throwing }),
   new Proxy(() => 1, { get: throwing, apply: throwing }),
   revoked(),

@@ -5,6 +5,15 @@ import type { ConfigIssue, ThrownError } from '../../wire/record.js';
 
 /** The error as the host understands it: a ConfigError with issues, or whatever else was thrown. */
 export function asConfigError(error: unknown): unknown {
+  try {
+    return readConfigError(error);
+  } catch {
+    // It has getters that throw: then it is none of these.
+    return error;
+  }
+}
+
+function readConfigError(error: unknown): unknown {
   const { name, message, path, issues } = (error ?? {}) as {
     readonly name?: unknown;
     readonly message?: unknown;

@@ -129,13 +129,18 @@ export class Loop {
           return value;
       }
     });
-    const settle = (value: unknown): void => {
-      this.#running.delete(id);
-      sendAnswer(id, row, value === undefined && row.answer === 'content' ? args[row.of ?? 0] : value);
-    };
     const fail = (error: unknown): void => {
       this.#running.delete(id);
       answerError(id, error);
+    };
+    const settle = (value: unknown): void => {
+      this.#running.delete(id);
+      try {
+        sendAnswer(id, row, value === undefined && row.answer === 'content' ? args[row.of ?? 0] : value);
+      } catch (error) {
+        // A Proxy may throw wherever it is looked at.
+        answerError(id, error);
+      }
     };
     try {
       const returned: unknown = Reflect.apply(callback, this.#instance, [...args, context]);
@@ -261,15 +266,31 @@ function collections(_: string, value: unknown): unknown {
   return value instanceof Set ? [...value] : value;
 }
 
+/** A longer message is of no use to anybody, and large ones have cost a thread its heap. */
+const LONGEST_MESSAGE = 256 * 1024;
+
+/** Whatever was thrown, the host is told: an error whose getters throw must not leave a call without an answer. */
 function answerError(id: number, error: unknown): void {
-  const { name, message, status, errcode, extra, issues } = (
-    typeof error === 'object' && error !== null ? error : { message: `${kindOf(error)} was thrown` }
-  ) as ThrownError;
+  const read = (key: keyof ThrownError): unknown => {
+    try {
+      return (error as ThrownError)[key];
+    } catch {
+      return undefined;
+    }
+  };
+  const textOf = (value: unknown): string => (typeof value === 'string' ? value.slice(0, LONGEST_MESSAGE) : '');
+  const isObject = typeof error === 'object' && error !== null;
+  const plain = isObject
+    ? { name: textOf(read('name')) || 'Error', message: textOf(read('message')) }
+    : { name: 'Error', message: `${kindOf(error)} was thrown` };
   let body: string;
   try {
-    body = JSON.stringify({ name, message, status, errcode, extra, issues });
+    const [status, errcode, extra, issues] = isObject
+      ? [read('status'), read('errcode'), read('extra'), read('issues')]
+      : [];
+    body = JSON.stringify({ ...plain, status, errcode, extra, issues });
   } catch {
-    body = JSON.stringify({ name: String(name), message: String(message) });
+    body = JSON.stringify(plain);
   }
   outbox.send(RecordType.answer, AnswerKind.threw, id, 0, body, error);
 }

@@ -4,6 +4,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import t, { type Test } from 'tap';
 import {
+  configOf,
   event,
   eventually,
   get,
@@ -196,4 +197,21 @@ t.test('the same at set-up', async (t) => {
   ]);
   t.ok(await serves(modules, 'good'), 'required: false leaves the others in peace');
   t.equal(status(modules, 'bad')?.state, 'parked');
+});
+
+t.test('an abort in the set-up of a new module is not blamed on who was asked meanwhile', async (t) => {
+  const modules = await start(t, [puppet('a', { timeout: '60s' }), puppet('b')]);
+  await warm();
+  const pid = pidOf(modules, 'a');
+  const running = tell(modules, 'a', 'sleep', { ms: 6_000 });
+  await sleep(50);
+  const bad = { module: './aborts.ts#AbortsAtSetup', id: 'bad', limits: { memory: '16MiB' } };
+  t.match(await problemsOf(modules.reload(configOf([puppet('a', { timeout: '60s' }), puppet('b'), bad]))), [
+    { module: 'bad', code: 'SetupFailed' },
+  ]);
+  t.strictSame(
+    modules.hulls.map(({ pid, modules, known }) => ({ pid, modules, known })),
+    [{ pid, modules: [], known: false }],
+  );
+  t.match(await running, { said: 'slept' }, 'its call is asked again');
 });

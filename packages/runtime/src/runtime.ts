@@ -324,7 +324,8 @@ class Runtime {
   }
 
   #hullExited(hull: Hull, exit: HullExit): void {
-    const inhabitants = this.#modules.filter((module) => module.inhabits(hull));
+    // Those who are on their way out as well: what they do still comes from them.
+    const inhabitants = [...this.#modules, ...this.#retiring].filter((module) => module.inhabits(hull));
     if (inhabitants.length === 0 || this.#closing !== undefined) return;
     const { roles, suspects, known } = this.#blamer.judge(hull, exit, inhabitants);
     const names = suspects.map(({ id }) => id);

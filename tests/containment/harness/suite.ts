@@ -332,11 +332,14 @@ class Siege {
     if (host === undefined) yield 'the host does not answer';
     for (const wrong of probed?.wrong.slice(0, 5) ?? []) yield `wrong: ${wrong}`;
     if (hulls.length > 0 && endsHull === undefined) yield `a hull ended: ${JSON.stringify(hulls)}`;
+    for (const { known, modules } of hulls) {
+      if (known && modules.some((id) => isGood(id))) yield `an innocent module was named: ${JSON.stringify(hulls)}`;
+    }
     const lost = probed?.lost ?? [];
     if (lost.length > hulls.length * RUNNING_CALLS)
       yield `${lost.length} answers of good modules were lost: ${lost[0]}`;
     for (const { id, state, cause } of host?.status ?? []) {
-      if ((id === 'words' || id === 'page') && state === 'parked') yield `${id} is parked: ${cause}`;
+      if (isGood(id) && state === 'parked') yield `${id} is parked: ${cause}`;
     }
   }
 
@@ -395,6 +398,8 @@ class Bystander {
     return new Bystander((ready as { port: number }).port, () => child.kill('SIGKILL'));
   }
 }
+
+const isGood = (id: string): boolean => neighbours.some((entry) => entry.id === id);
 
 const isBusy = ({ probed, host }: Seen): boolean =>
   host === undefined || (probed?.bystander.p99 ?? Number.POSITIVE_INFINITY) > BUSY_P99_MS;

@@ -29,7 +29,9 @@ export class Blamer {
     const stubborn = this.#stubborn.get(hull);
     this.#stubborn.delete(hull);
     const suspects = stubborn === undefined ? this.#suspects(hull, exit, inhabitants) : [stubborn];
-    const known = suspects.length === 1 && (stubborn !== undefined || inhabitants.length === 1 || exit.busy.size === 1);
+    const isOnlyBusy =
+      exit.busy.size === 1 && suspects.some((module) => [...exit.busy].some((cell) => module.livesIn(cell)));
+    const known = suspects.length === 1 && (stubborn !== undefined || inhabitants.length === 1 || isOnlyBusy);
     const roles = new Map<SupervisedModule, HullRole>(inhabitants.map((module) => [module, 'innocent']));
     for (const module of suspects) {
       // Whoever ends a hull in which it was alone gets no third one at once.
@@ -39,9 +41,11 @@ export class Blamer {
   }
 
   #suspects(hull: Hull, { busy }: HullExit, inhabitants: readonly SupervisedModule[]): readonly SupervisedModule[] {
-    if (inhabitants.length === 1) return inhabitants;
     const busyModules = inhabitants.filter((module) => [...busy].some((cell) => module.livesIn(cell)));
     if (busyModules.length > 0) return busyModules;
+    // What was busy was a module in its first set-up: it fails there, and is named there.
+    if (busy.size > 0) return [];
+    if (inhabitants.length === 1) return inhabitants;
     const asked = inhabitants.filter((module) => module.isAskedIn(hull));
     if (asked.length > 0) return asked;
     const again = performance.now() - this.#unknownAt < UNKNOWN_WINDOW_MS;

@@ -146,13 +146,16 @@ export class Fleet {
       containment === 'process' ? spawnHull({ slots, sandbox, network }, this.#budget) : new ThreadHull(this.#budget);
     this.#hulls.add(hull);
     void hull.exited.then((exit) => {
+      // A spare is busy while it is warmed up, and never to blame.
+      const spares = this.#spares.get(hull) ?? [];
+      const busy = new Set([...exit.busy].filter((cell) => !spares.includes(cell)));
       this.#hulls.delete(hull);
       this.#spares.delete(hull);
       if (hull === this.#waiting) this.#waiting = undefined;
       if (hull === this.#shared) this.#shared = undefined;
       if (hull === this.#refuge) this.#refuge = undefined;
       if (this.#closed) return;
-      this.#options.hullExited(hull, exit);
+      this.#options.hullExited(hull, { ...exit, busy });
       this.#scheduleWarmUp();
     });
     return hull;

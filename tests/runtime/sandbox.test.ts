@@ -22,7 +22,9 @@ t.test('a hull has no network, no privileges, and leaves no core', options, asyn
   t.match(fileOf(modules, 'status'), /CapEff:\s+0000000000000000/);
   t.match(fileOf(modules, 'limits'), /Max core file size\s+0\s+0/);
   t.strictSame(
-    interfacesIn(fileOf(modules, 'net/dev')).map((name) => name.trim()).filter((name) => name !== 'lo'),
+    interfacesIn(fileOf(modules, 'net/dev'))
+      .map((name) => name.trim())
+      .filter((name) => name !== 'lo'),
     [],
     'but a loopback that is down',
   );

@@ -300,15 +300,6 @@ class Runtime {
       reservedPaths: this.#options.reservedPaths ?? [],
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
-      stubborn: (module, life) => {
-        const { hull } = life.cell;
-        this.#logger.error(
-          { module: module.id, pid: hull.pid },
-          `a thread of ${module.id} cannot be ended: its hull has to go`,
-        );
-        this.#blamer.name(hull, module);
-        hull.crash();
-      },
       storeOf: (entry) => this.#storeOf(entry),
     };
   }

@@ -52,6 +52,8 @@ export interface Cell extends CellOptions {
 export interface HullExit {
   readonly cause: string;
   readonly busy: ReadonlySet<Cell>;
+  /** The cell because of which the host ended it. */
+  readonly culprit: Cell | undefined;
 }
 
 export interface Hull {
@@ -63,8 +65,6 @@ export interface Hull {
   readonly room: number;
   readonly exited: Promise<HullExit>;
   open(options: CellOptions): Cell;
-  /** How many milliseconds of CPU it has had; `undefined` where that is not told. */
-  cpuMs(): number | undefined;
   /** Ends it by force, with every cell in it. */
   crash(verdict?: string): void;
   /** Lets go of it: it ends by itself. */
@@ -99,7 +99,15 @@ const SLOW_NICENESS = 15;
 /** The kernel's first choice when memory runs out. */
 const HULL_OOM_SCORE = '800';
 /** A thread that was told to end and has not for so long takes its hull with it. */
-export const KILL_MS = 300;
+const KILL_MS = 300;
+/**
+ * If its hull had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to
+ * end itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
+ */
+const KILL_CPU_MS = 200;
+/** It is not waited for longer than this, and looked at so often. */
+const LONGEST_KILL_MS = 3_000;
+const LOOK_MS = 20;
 /** How long after its socket's end a cell's own may be told; a hull that is short of a core takes its time. */
 const REPORT_MS = 2_000;
 /** Of a thread that is not busy: it has begun whatever it was sent. */
@@ -169,6 +177,7 @@ class ProcessHull implements Hull {
   #stderr = '';
   /** Why the host ended it. */
   #verdict: string | undefined;
+  #culprit: Cell | undefined;
   readonly #memoryWatch: MemoryWatch | undefined;
 
   constructor(child: ChildProcess, slots: number, commonBudget: Bucket) {
@@ -181,7 +190,7 @@ class ProcessHull implements Hull {
         const busy = new Set<Cell>([...this.#busy.keys()].flatMap((slot) => this.#bySlot.get(slot) ?? []));
         this.gone = true;
         this.#memoryWatch?.stop();
-        resolve({ cause, busy });
+        resolve({ cause, busy, culprit: this.#culprit });
       };
       child.once('error', (error) => exit(error.message));
       child.once('exit', (code, signal) => exit(this.#describe(code, signal)));
@@ -248,6 +257,7 @@ class ProcessHull implements Hull {
       kill: (because) => {
         known ??= because;
         this.#command({ command: 'kill', slot });
+        this.#escalate(cell);
       },
     };
     this.#bySlot.set(slot, cell);
@@ -255,10 +265,6 @@ class ProcessHull implements Hull {
     void channel.ended.then(() => this.#cells.delete(cell));
     this.#command({ command: 'open', slot, memory, isolation });
     return cell;
-  }
-
-  cpuMs(): number | undefined {
-    return this.pid === undefined ? undefined : processCpuMs(this.pid);
   }
 
   crash(verdict?: string): void {
@@ -294,15 +300,36 @@ class ProcessHull implements Hull {
     if (report.report === 'ended') {
       const cell = this.#bySlot.get(report.slot);
       cell?.report(report);
-      // Its task is over, its thread need not be: some loops inside V8 cannot be interrupted.
-      setTimeout(() => {
-        if (cell !== undefined && !cell.channel.closed) this.crash('a thread of it cannot be ended');
-      }, KILL_MS).unref();
+      // Its task is over, its thread need not be.
+      if (cell !== undefined) this.#escalate(cell);
     } else if (report.report === 'busy') {
       this.#busy = new Map(report.cells.map(({ slot, marks }) => [slot, marks]));
     } else if (report.report === 'usage') {
       this.#usage = new Map(report.cells.map(({ slot, cpu }) => [slot, cpu]));
     }
+  }
+
+  /** Some loops inside V8 cannot be interrupted: then the hull has to go, and the others go on in another. */
+  #escalate(cell: Cell): void {
+    if (!layers.has('escalation')) return;
+    const toldAt = performance.now();
+    const cpuBefore = this.#cpuMs();
+    const look = (): void => {
+      if (cell.channel.closed || this.gone) return;
+      const isStarved =
+        cpuBefore !== undefined && (this.#cpuMs() ?? Number.POSITIVE_INFINITY) - cpuBefore < KILL_CPU_MS;
+      if (isStarved && performance.now() - toldAt < LONGEST_KILL_MS) {
+        setTimeout(look, LOOK_MS).unref();
+        return;
+      }
+      this.#culprit = cell;
+      this.crash('a thread of it cannot be ended');
+    };
+    setTimeout(look, KILL_MS).unref();
+  }
+
+  #cpuMs(): number | undefined {
+    return this.pid === undefined ? undefined : processCpuMs(this.pid);
   }
 
   #describe(code: number | null, signal: NodeJS.Signals | null): string {
@@ -413,10 +440,6 @@ export class ThreadHull implements Hull {
     };
     this.#cells.set(cell, pooled);
     return cell;
-  }
-
-  cpuMs(): undefined {
-    return undefined;
   }
 
   /** Nothing can be done: a thread that does not end takes a core of the host's for as long as it likes. */

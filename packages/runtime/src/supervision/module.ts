@@ -8,13 +8,12 @@ import type { ModuleEntry, Permissions } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
 import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
-import { layers } from '../layers.js';
 import { mapStack } from '../loading/stack.js';
 import type { ModuleEvents, ModuleState, ModuleStatus, WatchedLimit } from '../modules.js';
 import type { Logger } from '../observe/log.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
-import { type Cell, type CellOptions, type Hull, KILL_MS } from './hull.js';
+import type { Cell, CellOptions, Hull } from './hull.js';
 import {
   Life,
   type LifeParts,
@@ -33,8 +32,6 @@ export interface ModuleServices {
   readonly logger: Logger;
   /** The module's present life may have registered something else than the one before. */
   readonly registrationChanged: () => void;
-  /** A thread does not end although it was told to. */
-  readonly stubborn: (module: SupervisedModule, life: Life) => void;
   /** Whether one more module may begin anew now because of what it did. */
   readonly mayRestart: () => boolean;
   readonly emit: <E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]) => void;
@@ -43,13 +40,6 @@ export interface ModuleServices {
 /** What a module had to do with the end of the hull that it lived in. */
 export type HullRole = 'innocent' | 'suspect' | 'culprit';
 
-/**
- * If its hull had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to
- * end itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
- */
-const KILL_CPU_MS = 200;
-/** It is not waited for longer than this. */
-const LONGEST_KILL_MS = 3_000;
 /** A life that was shorter than this makes the next one wait. */
 const SHORT_LIFE_MS = 1_000;
 const LONGEST_DELAY_MS = 5_000;
@@ -524,21 +514,6 @@ export class SupervisedModule implements Askable {
       this.#leaving.delete(life);
       this.#services.fleet.release(life.cell.hull);
     });
-    if (layers.has('escalation')) this.#escalate(life);
-  }
-
-  /** Some loops inside V8 cannot be interrupted: then the hull goes, and the others go on in another. */
-  #escalate(life: Life): void {
-    const { hull } = life.cell;
-    const killedAt = performance.now();
-    const cpuBefore = hull.cpuMs();
-    const look = (): void => {
-      if (life.channel.closed) return;
-      const isStarved = cpuBefore !== undefined && (hull.cpuMs() ?? Number.POSITIVE_INFINITY) - cpuBefore < KILL_CPU_MS;
-      if (isStarved && performance.now() - killedAt < LONGEST_KILL_MS) setTimeout(look, LOOK_MS).unref();
-      else this.#services.stubborn(this, life);
-    };
-    setTimeout(look, KILL_MS).unref();
   }
 
   /** Lets a replaced life answer what it was asked, then ends it. */

@@ -41,7 +41,7 @@ export function prototypes(): { readonly unchanged: () => boolean; readonly touc
         const now = Object.getOwnPropertyDescriptors(object) as Record<PropertyKey, PropertyDescriptor>;
         const then = before[index] as Record<PropertyKey, PropertyDescriptor>;
         return [...new Set([...Reflect.ownKeys(now), ...Reflect.ownKeys(then)])]
-          .filter((key) => now[key]?.value !== then[key]?.value || now[key]?.get !== then[key]?.get)
+          .filter((key) => !Object.is(now[key]?.value, then[key]?.value) || now[key]?.get !== then[key]?.get)
           .map(String);
       }),
   };

@@ -54,12 +54,13 @@ const disguised = fc
     const index = at % name.length;
     const code = (name.codePointAt(index) as number) & 0x7f;
     const hex = code.toString(16).padStart(2, '0');
-    const letter = {
+    const letters: Readonly<Record<string, string>> = {
       upper: name.charAt(index).toUpperCase(),
       once: `%${hex}`,
       twice: `%25${hex}`,
       small: `%${hex.toUpperCase()}`,
-    }[how];
+    };
+    const letter = letters[how];
     return letter === undefined || name.charCodeAt(index) > 0x7f
       ? name
       : name.slice(0, index) + letter + name.slice(index + 1);

@@ -317,6 +317,34 @@ t.test('nesting that would exhaust the stack is a problem, not a crash', (t) => 
   t.end();
 });
 
+t.test('places are in the file, also where the parser has lost its way', (t) => {
+  const { problems } = read('modules:\n  - module: a\n    config: }\n1e999\n  - modules:');
+  const lines = problems.map(({ place }) => place?.line);
+  t.strictSame(lines, [...lines].sort(), 'in order');
+  t.match(problems.at(-1), { place: { line: 5, frame: /^ {2}5 \| {3}- modules:/ } });
+  const cr = read('modules:\n  - module: "a\r"\n    mode: 1\n');
+  t.match(cr.problems, [{ place: { line: 3, frame: /mode: 1/ } }], 'a carriage return alone begins no line');
+  t.end();
+});
+
+t.test('what turns the direction of writing is shown as what it is', (t) => {
+  const { problems } = read('modules:\n  - module: a\n    "\u202eyek": 1\n');
+  const told = formatProblems(problems);
+  t.notMatch(told, '\u202e');
+  t.equal(told.match(/\u{fffd}yek/gu)?.length, 3, 'in the path, the message and the line');
+  t.end();
+});
+
+t.test('merges of merges are looked through once', (t) => {
+  const levels = Array.from({ length: 40 }, (_, n) => `a${n + 1}: &a${n + 1} { <<: [*a${n}, *a${n}] }`);
+  const { problems } = read(`a0: &a0 { x: 1 }\n${levels.join('\n')}\nmodules: [{ <<: *a40 }, { <<: *a40 }]\n`);
+  t.match(problems, [
+    { message: 'the aliases up to *a40 stand for more than 10000 values' },
+    { message: 'the key "module" is missing', place: { line: 42 } },
+  ]);
+  t.end();
+});
+
 t.test('later stages place their faults by the same paths', (t) => {
   const entry = readOne('modules:\n  - module: a\n    config:\n      words: 5\n');
   const fault = { code: 'ConfigRejected', message: 'expected a list of words, got 5', hint: 'make it a list' } as const;

@@ -58,7 +58,7 @@ function connect() {
     },
     sendBytes: (bytes: Uint8Array) => receive(bytes),
   };
-  return { channel, cell, carrier, toCell, violations, logged };
+  return { channel, cell, carrier, events, toCell, violations, logged };
 }
 
 function makeCall(): { readonly call: Call; readonly answers: RawAnswer[] } {
@@ -180,6 +180,25 @@ t.test('a record that is too large is refused by its header, before its body has
     cell.sendBytes(header);
     t.match(violations, [`a record of type ${type} with ${limit + 1} bytes`]);
   }
+});
+
+t.test('nothing of a frame is heard after the record that made the host end the cell', async (t) => {
+  const { channel, cell, events, logged } = connect();
+  const { call, answers } = makeCall();
+  channel.call(call);
+  const api = (): boolean => {
+    channel.close();
+    return true;
+  };
+  channel.attach({ ...events, api }, 0.2);
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame));
+  writer.push(RecordType.api, 0, 0, 0, Buffer.from('{}'));
+  writer.push(RecordType.log, 1, 0, 0, Buffer.from('{"message":"x"}'));
+  writer.push(answer, AnswerKind.value, call.recordId, 0, Buffer.from('true'));
+  writer.flush();
+  cell.sendBytes(Buffer.concat(frames));
+  t.strictSame([logged, answers], [[], []]);
 });
 
 t.test('what was asked is settled when the cell is gone', async (t) => {

@@ -15,7 +15,8 @@ const insideEntry = join(fixtures, 'inside.js');
 
 type Isolation = 'compartment' | 'thread';
 
-const bundle = (file: string, isolation: Isolation = 'compartment') => bundleModule({ file, insideEntry, isolation });
+const bundle = (file: string, isolation: Isolation = 'compartment') =>
+  bundleModule({ file, insideEntry, isolation, baseDir: '/srv' });
 
 async function bundled(file: string, isolation: Isolation = 'compartment'): Promise<Bundle> {
   const result = await bundle(file, isolation);
@@ -241,6 +242,7 @@ t.test('the same module makes the same script wherever it lies', async (t) => {
       file: join(dir, folder, 'index.ts'),
       insideEntry: join(dir, inside, 'inside.js'),
       isolation: 'compartment',
+      baseDir: '/srv',
     });
   const all = await Promise.all([at('own', 'own'), at('hoisted/folder/my möd', 'hoisted'), at('linked', 'own')]);
   for (const [made, packages] of [

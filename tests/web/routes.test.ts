@@ -62,6 +62,15 @@ t.test('reserved paths, however they are spelled', async (t) => {
     '/%2e/_matrix',
     '/_matrix%2Fclient',
     '/\\_matrix',
+    '/_MATRIX/x',
+    '/%255fmatrix',
+    '/%5fmatrix/%ff',
+    '/x%2f..%2f_matrix',
+    '/x/%252e%252e/_matrix',
+    '/_matrix//../_synapse/client/x',
+    '/_ma\ttrix',
+    '/_matrix#x',
+    '/_matrix?x',
     '/.well-known/matrix/server',
     '/.well-known/matrix',
     '/_synapse/admin/v1',
@@ -77,6 +86,27 @@ t.test('reserved paths, however they are spelled', async (t) => {
     modules.map(({ id }) => id),
   );
   for (const problem of problems) t.match(problem, { code: 'SetupFailed', message: /is in the reserved/ });
+});
+
+t.test('a request that is the homeserver’s own to some router goes to no module', async (t) => {
+  const modules = await startWeb(t, [web('mine', { '/_synapse/client/mine': 'id', '/100%25': 'id' })]);
+  const served = [
+    '/_synapse/client/mine/a%2Fb',
+    '/_synapse/client/mine/100%25',
+    '/100%25/x',
+    '/_synapse/client/mine/%ff',
+  ];
+  for (const path of served) t.equal(await (await ask(modules, path))?.text(), 'mine', path);
+  const refused = [
+    '/login/..%2f_synapse/client/mine',
+    '/_matrix/..%5c_synapse/client/mine',
+    '/_synapse/client/mine/..%2f..%2f..%2f_matrix/client/v3/login',
+    '/_synapse/client/mine/%252e%252e/x',
+    '/_synapse/client/mine/%252e%252e%252fx',
+    '/_synapse/client/mine%2f..%2fother',
+    '/_synapse%2fclient%2fmine',
+  ];
+  for (const path of refused) t.equal(await ask(modules, path), undefined, path);
 });
 
 t.test('a later life cannot take a reserved path either', async (t) => {

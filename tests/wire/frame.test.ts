@@ -117,3 +117,17 @@ t.test('a large body in small pieces takes no time', async (t) => {
   t.equal(received, body.length);
   t.ok(performance.now() - startedAt < 500);
 });
+
+t.test('what comes in the smallest pieces, or in empty ones, costs no more memory than the record', async (t) => {
+  const reader = new FrameReader(
+    () => 1000,
+    () => {},
+  );
+  const piece = new Uint8Array(1);
+  const nothing = new Uint8Array(0);
+  reader.push(piece);
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 1_000_000; i++) reader.push(nothing);
+  // Held for ever, each would be an object of about a hundred bytes.
+  t.ok(process.memoryUsage().heapUsed - before < 50 << 20);
+});

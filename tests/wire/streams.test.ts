@@ -225,3 +225,16 @@ t.test('the end of the channel ends every stream, and those that are begun after
   t.ok(late.seen.cancelled);
   await t.rejects(host.receive(7).getReader().read(), { message: 'the module is gone' });
 });
+
+t.test('a chunk is kept as it came, whatever its carrier writes over the memory that it came in', async (t) => {
+  const { host } = connect();
+  const reader = host.receive(3).getReader();
+  const reading = reader.read();
+  await settle();
+  const memory = Buffer.from('as it came');
+  t.ok(host.accept(RecordType.chunk, 0, 3, 0, memory));
+  t.ok(host.accept(RecordType.chunk, 0, 3, 0, memory));
+  memory.fill(0);
+  t.equal(Buffer.from((await reading).value ?? []).toString(), 'as it came');
+  t.equal(Buffer.from((await reader.read()).value ?? []).toString(), 'as it came');
+});

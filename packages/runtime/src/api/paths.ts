@@ -1,5 +1,5 @@
-// Which paths of the web a module may answer. Paths are compared after percent-decoding and removal of dot segments, so that
-// no spelling of one gets past a comparison.
+// Which paths of the web a module may answer. What is refused is refused in every reading of a path that a router or a proxy
+// may have, so that no spelling of one gets past a comparison.
 
 /** What belongs to the homeserver, whatever is granted. */
 const RESERVED = ['/_matrix', '/.well-known/matrix', '/_synapse/admin'];
@@ -9,10 +9,15 @@ export const USUAL_PATHS: readonly string[] = ['/_synapse/client/*'];
 
 /** Which path a module may not register, if any. */
 export function reservedPath(path: string, reservedPaths: readonly string[] = []): string | undefined {
-  const wanted = comparable(path);
+  // A URL's parser leaves out tabs and ends of lines, and what follows a path is not of it.
+  const pathname = path
+    .replace(/[\t\n\r]/g, '')
+    .replace(/[?#].*$/s, '')
+    .trimEnd();
+  const wanted = [...readings(path), ...readings(pathname)].map(caseless);
   return [...RESERVED, ...reservedPaths].find((reserved) => {
-    const other = comparable(withoutStar(reserved));
-    return isBelow(wanted, other) || isBelow(other, wanted);
+    const other = caseless(comparable(withoutStar(reserved)));
+    return wanted.some((reading) => isBelow(reading, other) || isBelow(other, reading));
   });
 }
 
@@ -21,19 +26,19 @@ export function reservedPath(path: string, reservedPaths: readonly string[] = []
  * @param path a path, or such a pattern
  */
 export function coversPath(grants: readonly string[], path: string): boolean {
-  const wanted = comparable(withoutStar(path));
-  return grants.some((grant) => {
+  const covers = (grant: string, wanted: string): boolean => {
     const granted = comparable(withoutStar(grant));
     if (!isBelow(wanted, granted)) return false;
     return wanted !== granted || !hasStar(grant) || hasStar(path);
-  });
+  };
+  return readings(withoutStar(path)).every((reading) => grants.some((grant) => covers(grant, reading)));
 }
 
 /** Whether it is a path that can be granted: none that is the homeserver's in any case. */
 export function isGrantablePath(text: string): boolean {
   if (!/^\/\P{Cc}{0,999}$/u.test(text)) return false;
-  const path = comparable(withoutStar(text));
-  return !RESERVED.some((reserved) => isBelow(path, reserved));
+  const paths = readings(withoutStar(text)).map(caseless);
+  return !RESERVED.some((reserved) => paths.some((path) => isBelow(path, reserved)));
 }
 
 /** Whether these are the paths that every module is given. */
@@ -43,21 +48,56 @@ export const isUsual = (grants: readonly string[]): boolean =>
 export const isBelow = (path: string, base: string): boolean =>
   path === base || path.startsWith(base === '/' ? base : `${base}/`);
 
-/** A path as all its spellings have it in common. */
-export function comparable(path: string): string {
-  let decoded = path;
-  try {
-    decoded = decodeURIComponent(path);
-  } catch {
-    // Not valid percent-encoding: compared as it is.
+/** A path as a router by segments has it: what is percent-encoded in one, a slash too, is a part of that one. */
+export const comparable = (path: string): string =>
+  joined(withoutDots(segmentsOf(path)).map((each) => decoded(each).replace(/[/\\]/g, encodeURIComponent)));
+
+/** Routers decode a path before they cut it into segments or afterwards, proxies before them once more. */
+const MOST_DECODINGS = 2;
+
+/** What routers and proxies may make of a path: each removes dot segments and empty ones, or does not, and then decodes. */
+export function readings(path: string): readonly string[] {
+  const found = new Set<string>();
+  let texts = new Set([path]);
+  for (let round = 0; round <= MOST_DECODINGS; round++) {
+    for (const text of texts) {
+      const segments = segmentsOf(text);
+      for (const kept of [segments, segments.filter((segment) => segment !== '')])
+        texts.add(withoutDots(kept).join('/'));
+    }
+    for (const text of texts) found.add(comparable(text));
+    texts = new Set([...texts].map(decoded));
   }
-  const segments: string[] = [];
-  for (const segment of decoded.replaceAll('\\', '/').split('/')) {
-    if (segment === '..') segments.pop();
-    else if (segment !== '' && segment !== '.') segments.push(segment);
-  }
-  return `/${segments.join('/')}`;
+  return [...found];
 }
+
+/** Some routers do not care for case. */
+const caseless = (path: string): string => path.toLowerCase();
+
+const segmentsOf = (path: string): readonly string[] => path.split(/[/\\]/);
+const joined = (segments: readonly string[]): string => `/${segments.filter((segment) => segment !== '').join('/')}`;
+
+/** As a URL's parser does it, to which `%2e` is a dot. */
+function withoutDots(segments: readonly string[]): readonly string[] {
+  const kept: string[] = [];
+  for (const segment of segments) {
+    const text = segment.replace(/%2e/gi, '.');
+    if (text === '..') kept.pop();
+    else if (text !== '.') kept.push(segment);
+  }
+  return kept;
+}
+
+/** Percent-decodes what can be. */
+const decoded = (text: string): string =>
+  text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
+    try {
+      return decodeURIComponent(run);
+    } catch {
+      // No UTF-8; a router may decode the rest of it nevertheless.
+      return run.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent);
+    }
+  });
 
 const hasStar = (pattern: string): boolean => pattern.endsWith('/*');
 const withoutStar = (pattern: string): string => (hasStar(pattern) ? pattern.slice(0, -2) : pattern);

@@ -47,7 +47,7 @@ function format(
   paint: ReturnType<typeof picocolors.createColors>,
 ): string {
   const position = place && `(${place.file}:${place.line}:${place.column})`;
-  const where = [path, position].filter(Boolean).join(' ');
+  const where = [path && printable(path), position].filter(Boolean).join(' ');
   const [first, ...more] = printable(message).split('\n');
   const headline = `${paint.red(paint.bold(`error[${code}]`))} ${where && `${paint.bold(where)}: `}${first}`;
   return [

@@ -9,7 +9,6 @@ import {
   isNode,
   isScalar,
   isSeq,
-  LineCounter,
   type Node,
   type Pair,
   parseDocument,
@@ -27,8 +26,7 @@ import { DEEPEST, type FaultAt, SECTIONS, type Source } from './source.js';
 const MOST_NODES_BY_ALIAS = 10_000;
 
 export function readYaml(text: string, file: string): Source {
-  const lines = new LineCounter();
-  const placeAt = makePlaceAt(text, file, lines);
+  const placeAt = makePlaceAt(text, file);
   let document: Document.Parsed;
   try {
     document = parseDocument(text, {
@@ -38,7 +36,6 @@ export function readYaml(text: string, file: string): Source {
       // Reported by us, with both places and in our sections only.
       uniqueKeys: false,
       intAsBigInt: true,
-      lineCounter: lines,
       prettyErrors: false,
     });
   } catch (error) {
@@ -146,12 +143,13 @@ class Reader {
     return isAlias(node) ? (this.#targets.get(node) ?? null) : node;
   }
 
-  #pairOf(map: YAMLMap, key: string): Pair | undefined {
+  /** @param seen the maps looked through already: merges of merges lead to one map on more ways than can be gone */
+  #pairOf(map: YAMLMap, key: string, seen = new Set<Node>()): Pair | undefined {
+    seen.add(map);
     const own = map.items.find((pair) => !isMergeKey(pair.key) && keyText(pair.key) === key);
     if (own) return own;
     for (const source of map.items.filter((pair) => isMergeKey(pair.key)).flatMap((pair) => this.#sources(pair))) {
-      const merged =
-        isMap(source) && !this.#open.has(source) ? this.#within(source, () => this.#pairOf(source, key)) : undefined;
+      const merged = isMap(source) && !seen.has(source) ? this.#pairOf(source, key, seen) : undefined;
       if (merged) return merged;
     }
     return undefined;
@@ -315,12 +313,22 @@ function aliasTargets(document: Document.Parsed): ReadonlyMap<Alias, Node> {
 
 export type PlaceAt = (offset: number) => Place;
 
-export function makePlaceAt(text: string, file: string, lines: LineCounter): PlaceAt {
-  const texts = text.split(/\r\n|\n|\r/);
+/** Counts lines itself: in a text with errors the parser does not see every end of one. */
+export function makePlaceAt(text: string, file: string): PlaceAt {
+  const texts = text.split('\n');
+  const starts = [0];
+  for (const line of texts) starts.push((starts.at(-1) as number) + line.length + 1);
   // What is missing at the end of the file is shown at the end of its last line.
   const last = text.trimEnd().length;
   return (offset) => {
-    const { line, col } = lines.linePos(Math.min(offset, last));
-    return { file, line, column: col, frame: frame(texts[line - 1] ?? '', line, col) };
+    const at = Math.min(offset, last);
+    let line = 1;
+    for (let above = texts.length; line < above; ) {
+      const middle = (line + above + 1) >> 1;
+      if ((starts[middle - 1] as number) <= at) line = middle;
+      else above = middle - 1;
+    }
+    const column = at - (starts[line - 1] as number) + 1;
+    return { file, line, column, frame: frame(texts[line - 1] ?? '', line, column) };
   };
 }

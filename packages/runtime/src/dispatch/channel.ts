@@ -243,6 +243,8 @@ export class Channel {
   }
 
   #receive(record: WireRecord): void {
+    // What one record of a frame caused may have ended the cell; the others are not heard.
+    if (this.#closed) return;
     if (record.type === RecordType.answer && this.#answer(record)) return;
     const startedAt = performance.now();
     const isUseful = record.type !== RecordType.answer && this.#receiveUnasked(record);

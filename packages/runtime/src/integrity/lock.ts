@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { type Document, isMap, isNode, isScalar, parseDocument, stringify } from 'yaml';
 import type { Path, Place, Problem } from '../config/entry.js';
 import { decodeFault, encodeFault, expected, mapping } from '../config/expected.js';
 import { pathText } from '../config/problem.js';
@@ -111,9 +111,8 @@ const problem = (message: string, path: Path, place: Place | undefined, hint = A
 });
 
 function parseLock(text: string, file: string): LockRead {
-  const lines = new LineCounter();
-  const placeAt = makePlaceAt(text, file, lines);
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const placeAt = makePlaceAt(text, file);
+  const document = parseDocument(text, { prettyErrors: false, stringKeys: true });
   const [first] = document.errors;
   // One conflict of a merge makes many.
   if (first) return { state: 'damaged', problems: [problem(first.message, [], placeAt(first.pos[0]))] };

@@ -5,6 +5,7 @@ import { isBuiltin } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type BuildFailure, type BuildOptions, build, type Message, type Metafile } from 'esbuild';
 import type { Fault } from '../config/entry.js';
+import { keepWithinBounds } from './bounds.js';
 import type { BundleRequest } from './bundle.js';
 import { type LoadFailure, messageAt } from './failure.js';
 import { type ImportGraph, importChain, importGraph, shortName } from './imports.js';
@@ -25,7 +26,11 @@ export interface Built {
 export async function buildScript(request: BundleRequest): Promise<Built | LoadFailure> {
   // esbuild names files by their real paths, and the module's must be one of them.
   const file = await realpath(request.file).catch(() => request.file);
-  const options = optionsFor({ ...request, file });
+  const options = optionsFor({
+    ...request,
+    file,
+    baseDir: await realpath(request.baseDir).catch(() => request.baseDir),
+  });
   const workDir = dirname(file);
   try {
     const { outputFiles, metafile } = await build({ ...options, write: false, metafile: true });
@@ -69,7 +74,7 @@ export const OPENING = '(()=>{"use strict";';
 /** Where the module lies is no part of what is bundled: it gets it as a constant of this name. */
 export const PLACE = '__bulkhead_place';
 
-function optionsFor({ file, insideEntry, isolation }: BundleRequest): BuildOptions {
+function optionsFor({ file, insideEntry, isolation, baseDir }: BundleRequest): BuildOptions {
   return {
     ...packageRules(isolation),
     stdin: {
@@ -80,6 +85,7 @@ export default connect(module);`,
       sourcefile: ENTRY,
     },
     bundle: true,
+    plugins: [keepWithinBounds({ file, insideEntry, baseDir })],
     // An expression: `(() => { "use strict"; var bundle = (() => { ... })(); return bundle.default })()`
     format: 'iife',
     globalName: 'bundle',
@@ -141,13 +147,13 @@ function nodeImport({ location }: Message, missing: string, graph: ImportGraph, 
   };
 }
 
-function bundleFailed({ text, location }: Message, missing: string | undefined, workDir: string): Fault {
+function bundleFailed({ text, location, notes }: Message, missing: string | undefined, workDir: string): Fault {
   const isPackage = missing !== undefined && !/^[./]/.test(missing);
   return {
     code: 'BundleFailed',
     message: location ? messageAt(text, { ...location, column: location.column + 1 }, workDir) : text,
     hint: isPackage
       ? `is it installed? Looked for it from ${resolve(workDir, dirname(location?.file ?? ''))}`
-      : undefined,
+      : notes[0]?.text,
   };
 }

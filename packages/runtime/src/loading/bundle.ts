@@ -16,6 +16,8 @@ export interface BundleRequest {
   /** The runtime's file that exports `connect(module)`; absolute. It is evaluated before the module. */
   readonly insideEntry: string;
   readonly isolation: Isolation;
+  /** The configuration's folder. */
+  readonly baseDir: string;
 }
 
 export interface Bundle {
@@ -40,7 +42,7 @@ export interface Bundle {
 
 /** Bundles a module, or answers what was bundled before if no file has changed since. */
 export async function bundleModule(request: BundleRequest): Promise<Bundle | LoadFailure> {
-  const key = JSON.stringify([request.file, request.insideEntry, request.isolation]);
+  const key = JSON.stringify([request.file, request.insideEntry, request.isolation, request.baseDir]);
   for (let known = made.get(key); known; ) {
     const making = await known;
     if (making.result.ok && (await isFresh(making))) return making.result;

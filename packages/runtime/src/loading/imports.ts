@@ -2,6 +2,7 @@
 
 import { relative, resolve, sep } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { ASKED } from './asked.js';
 
 /** Absolute paths, by the path of the file that imports them. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
@@ -9,18 +10,18 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 /** Reads all files once more and notes what they import, because a bundle that fails has no list of imports. */
 export async function importGraph(options: BuildOptions): Promise<ImportGraph> {
   const graph = new Map<string, string[]>();
-  await build({ ...options, write: false, plugins: [noteImports(graph)] }).catch(() => undefined);
+  await build({ ...options, write: false, plugins: [noteImports(graph), ...(options.plugins ?? [])] }).catch(
+    () => undefined,
+  );
   return graph;
 }
-
-const OURS = Symbol('asked by this plugin');
 
 const noteImports = (graph: Map<string, string[]>): Plugin => ({
   name: 'note-imports',
   setup(bundler) {
     bundler.onResolve({ filter: /^/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
-      if (pluginData === OURS) return undefined;
-      const resolved = await bundler.resolve(path, { importer, kind, resolveDir, pluginData: OURS });
+      if (pluginData !== undefined) return undefined;
+      const resolved = await bundler.resolve(path, { importer, kind, resolveDir, pluginData: ASKED });
       graph.set(importer, [...(graph.get(importer) ?? []), resolved.path]);
       return undefined;
     });

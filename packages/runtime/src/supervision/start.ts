@@ -96,7 +96,7 @@ export interface Candidate {
 export async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
   const resolved = await resolveModule(entry.specifier, entry.baseDir, entry.isolation);
   const result = resolved.ok
-    ? await bundleModule({ file: resolved.file, insideEntry, isolation: entry.isolation })
+    ? await bundleModule({ file: resolved.file, insideEntry, isolation: entry.isolation, baseDir: entry.baseDir })
     : resolved;
   if (!result.ok) return { problems: result.faults.map((fault) => problemAt(entry, fault, ['module'])) };
   return { entry, bundle: result, exportName: (resolved as { exportName: string }).exportName };

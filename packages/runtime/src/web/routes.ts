@@ -1,6 +1,6 @@
 // Which module answers a path.
 
-import { comparable, isBelow } from '../api/paths.js';
+import { comparable, isBelow, readings } from '../api/paths.js';
 import type { ModuleEntry } from '../config/entry.js';
 import type { Life } from '../supervision/life.js';
 
@@ -37,9 +37,13 @@ export function createRoutes(
   return [...taken.values()].sort((a, b) => b.path.length - a.path.length);
 }
 
-/** The route that a URL's path belongs to. */
-export function findRoute(routes: readonly Route[], url: URL): Route | undefined {
+/** The route that a URL's path belongs to, however its spelling is read. */
+export function findRoute(routes: readonly Route[], { pathname }: URL): Route | undefined {
   if (routes.length === 0) return undefined;
-  const path = comparable(url.pathname);
-  return routes.find((route) => isBelow(path, route.path));
+  const path = comparable(pathname);
+  const route = routes.find((candidate) => isBelow(path, candidate.path));
+  if (route === undefined || !pathname.includes('%')) return route;
+  // `/login/..%2fresource`, or `/resource/..%2f..%2flogin`, may be the homeserver's own to its router, or to a proxy.
+  const bases = readings(route.path);
+  return readings(pathname).every((reading) => bases.some((base) => isBelow(reading, base))) ? route : undefined;
 }

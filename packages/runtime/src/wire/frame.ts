@@ -56,15 +56,16 @@ export class ProtocolViolation extends Error {
   readonly code = 'ProtocolViolation';
 }
 
-const NOTHING = new Uint8Array();
-
 /** Cuts a stream of bytes into records. */
 export class FrameReader {
   readonly #limitOf: (type: number) => number;
   readonly #receive: (record: WireRecord) => void;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  /** The beginning of a record: of its header at first, then with room for all of it. */
+  #kept = Buffer.allocUnsafeSlow(HEADER_BYTES);
+  #keptBytes = 0;
   #needed = HEADER_BYTES;
+  /** What came in the meantime; little, because the carrier pauses as well. */
+  #waiting: Buffer[] = [];
   #paused = false;
 
   /** @param limitOf the largest body of a record type, in bytes; -1 for types that the peer may not send */
@@ -81,48 +82,78 @@ export class FrameReader {
   /** @throws ProtocolViolation */
   resume(): void {
     this.#paused = false;
-    this.push(NOTHING);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const chunk of waiting) this.push(chunk);
   }
 
   /** @throws ProtocolViolation */
   push(bytes: Uint8Array): void {
-    let chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (this.#pendingBytes > 0 || this.#paused) {
-      this.#keep(chunk);
-      if (this.#pendingBytes < this.#needed || this.#paused) return;
-      chunk = Buffer.concat(this.#pending, this.#pendingBytes);
-      this.#pending = [];
-      this.#pendingBytes = 0;
-    }
-    let offset = 0;
-    while (!this.#paused && chunk.length - offset >= HEADER_BYTES) {
-      const length = chunk.readUInt32LE(offset);
-      const type = chunk[offset + 4] as number;
-      if (length > this.#limitOf(type)) {
-        throw new ProtocolViolation(`a record of type ${type} with ${length} bytes`);
-      }
-      const start = offset + HEADER_BYTES;
-      if (chunk.length - start < length) {
-        this.#needed = HEADER_BYTES + length;
-        this.#keep(chunk.subarray(offset));
-        return;
-      }
-      this.#receive({
-        type,
-        flags: chunk[offset + 5] as number,
-        id: chunk.readUInt32LE(offset + 8),
-        aux: chunk.readUInt32LE(offset + 12),
-        body: chunk.subarray(start, start + length),
-      });
-      offset = start + length;
-    }
-    this.#needed = HEADER_BYTES;
-    if (offset < chunk.length) this.#keep(chunk.subarray(offset));
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const offset = this.#cut(chunk);
+    if (offset < chunk.length) this.#waiting.push(Buffer.from(chunk.subarray(offset)));
   }
 
-  #keep(rest: Buffer): void {
-    // The incoming chunk belongs to the carrier; what stays behind has to be our own.
-    this.#pending.push(Buffer.from(rest));
-    this.#pendingBytes += rest.length;
+  /** @returns how far it got before it was paused */
+  #cut(chunk: Buffer): number {
+    let offset = 0;
+    while (!this.#paused && this.#keptBytes > 0) {
+      offset += this.#keep(chunk, offset);
+      if (this.#keptBytes < this.#needed) return offset;
+      const record = this.#kept;
+      this.#needed = HEADER_BYTES + this.#lengthIn(record, 0);
+      if (this.#needed > record.length) {
+        this.#kept = Buffer.allocUnsafeSlow(this.#needed);
+        record.copy(this.#kept);
+      } else {
+        this.#forget();
+        this.#deliver(record, 0, record.length);
+      }
+    }
+    while (!this.#paused && chunk.length - offset >= HEADER_BYTES) {
+      const end = offset + HEADER_BYTES + this.#lengthIn(chunk, offset);
+      if (chunk.length < end) {
+        this.#needed = end - offset;
+        this.#kept = Buffer.allocUnsafeSlow(this.#needed);
+        break;
+      }
+      this.#deliver(chunk, offset, end);
+      offset = end;
+    }
+    return this.#paused ? offset : offset + this.#keep(chunk, offset);
+  }
+
+  /** The length of the body that the header says, if such a record may be so long. */
+  #lengthIn(bytes: Buffer, offset: number): number {
+    const length = bytes.readUInt32LE(offset);
+    const type = bytes[offset + 4] as number;
+    if (length > this.#limitOf(type)) throw new ProtocolViolation(`a record of type ${type} with ${length} bytes`);
+    return length;
+  }
+
+  #deliver(bytes: Buffer, offset: number, end: number): void {
+    this.#receive({
+      type: bytes[offset + 4] as number,
+      flags: bytes[offset + 5] as number,
+      id: bytes.readUInt32LE(offset + 8),
+      aux: bytes.readUInt32LE(offset + 12),
+      body: bytes.subarray(offset + HEADER_BYTES, end),
+    });
+  }
+
+  /**
+   * The incoming chunk belongs to the carrier; what stays behind has to be our own. It is copied into one piece, because a
+   * peer that sends byte by byte, or chunks of nothing, would make us hold an object for each.
+   */
+  #keep(chunk: Buffer, offset: number): number {
+    const copied = chunk.copy(this.#kept, this.#keptBytes, offset, offset + this.#needed - this.#keptBytes);
+    this.#keptBytes += copied;
+    return copied;
+  }
+
+  #forget(): void {
+    this.#kept = Buffer.allocUnsafeSlow(HEADER_BYTES);
+    this.#keptBytes = 0;
+    this.#needed = HEADER_BYTES;
   }
 }

@@ -145,7 +145,8 @@ export class Streams {
       stream.controller.error(new StreamLimitError(`more than ${stream.limit} bytes`));
       return true;
     }
-    stream.controller.enqueue(body.slice());
+    // A Buffer's own `slice` would be a view of what is valid only until we return.
+    stream.controller.enqueue(new Uint8Array(body));
     return true;
   }
 

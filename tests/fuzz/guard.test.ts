@@ -183,7 +183,7 @@ function host() {
   const failed: unknown[] = [];
   const methods = createApiMethods(
     {
-      grants: { network: [], users: ['read'], rooms: ['read', 'write'], web: [] },
+      grants: { network: [], users: ['read'], rooms: ['read', 'write'], web: [], web_paths: [] },
       homeserver,
       store,
       // The signal that goes with a request is the host's own.

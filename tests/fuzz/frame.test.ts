@@ -238,7 +238,8 @@ class Model {
       case RecordType.ready: {
         if (this.#wasReady) return true;
         this.#wasReady = true;
-        const { threadId = 1 } = (parsed?.value ?? { threadId: null }) as { readonly threadId?: unknown };
+        if (typeof parsed?.value !== 'object' || parsed.value === null) return false;
+        const { threadId = 1 } = parsed.value as { readonly threadId?: unknown };
         return typeof threadId === 'number' && threadId >= 1;
       }
       default:

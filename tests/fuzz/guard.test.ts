@@ -183,7 +183,7 @@ function host() {
   const failed: unknown[] = [];
   const methods = createApiMethods(
     {
-      grants: { network: [], users: ['read'], rooms: ['read', 'write'], web: [] },
+      grants: { network: [], users: ['read'], rooms: ['read', 'write'], web: [], web_paths: [] },
       homeserver,
       store,
       // The signal that goes with a request is the host's own.
@@ -193,9 +193,11 @@ function host() {
       } as never,
       channel: { pending: () => undefined, pendingCalls: () => [] } as unknown as Channel,
       requests: new Map(),
+      mostUnderWay: 1000,
+      denied: () => {},
       hostFailed: (method) => failed.push(method),
     },
-    { underWay: 0 },
+    { underWay: 0, refused: 0 },
   );
   const api = exposeGuarded(methods, (text) => posted.push(JSON.parse(text)));
   return { api, methods, reached, posted };

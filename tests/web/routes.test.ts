@@ -89,7 +89,13 @@ t.test('reserved paths, however they are spelled', async (t) => {
 });
 
 t.test('a request that is the homeserver’s own to some router goes to no module', async (t) => {
-  const modules = await startWeb(t, [web('mine', { '/_synapse/client/mine': 'id', '/100%25': 'id' })]);
+  const modules = await startWeb(t, [
+    web(
+      'mine',
+      { '/_synapse/client/mine': 'id', '/100%25': 'id' },
+      { permissions: { web_paths: ['/_synapse/client/*', '/100%25'] } },
+    ),
+  ]);
   const served = [
     '/_synapse/client/mine/a%2Fb',
     '/_synapse/client/mine/100%25',

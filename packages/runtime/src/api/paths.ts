@@ -9,12 +9,7 @@ export const USUAL_PATHS: readonly string[] = ['/_synapse/client/*'];
 
 /** Which path a module may not register, if any. */
 export function reservedPath(path: string, reservedPaths: readonly string[] = []): string | undefined {
-  // A URL's parser leaves out tabs and ends of lines, and what follows a path is not of it.
-  const pathname = path
-    .replace(/[\t\n\r]/g, '')
-    .replace(/[?#].*$/s, '')
-    .trimEnd();
-  const wanted = [...readings(path), ...readings(pathname)].map(caseless);
+  const wanted = readingsOfWritten(path).map(caseless);
   return [...RESERVED, ...reservedPaths].find((reserved) => {
     const other = caseless(comparable(withoutStar(reserved)));
     return wanted.some((reading) => isBelow(reading, other) || isBelow(other, reading));
@@ -31,13 +26,13 @@ export function coversPath(grants: readonly string[], path: string): boolean {
     if (!isBelow(wanted, granted)) return false;
     return wanted !== granted || !hasStar(grant) || hasStar(path);
   };
-  return readings(withoutStar(path)).every((reading) => grants.some((grant) => covers(grant, reading)));
+  return readingsOfWritten(withoutStar(path)).every((reading) => grants.some((grant) => covers(grant, reading)));
 }
 
 /** Whether it is a path that can be granted: none that is the homeserver's in any case. */
 export function isGrantablePath(text: string): boolean {
   if (!/^\/\P{Cc}{0,999}$/u.test(text)) return false;
-  const paths = readings(withoutStar(text)).map(caseless);
+  const paths = readingsOfWritten(withoutStar(text)).map(caseless);
   return !RESERVED.some((reserved) => paths.some((path) => isBelow(path, reserved)));
 }
 
@@ -69,6 +64,15 @@ export function readings(path: string): readonly string[] {
     texts = new Set([...texts].map(decoded));
   }
   return [...found];
+}
+
+/** A URL's parser leaves out tabs and ends of lines, and what follows a path is not of it. */
+function readingsOfWritten(path: string): readonly string[] {
+  const pathname = path
+    .replace(/[\t\n\r]/g, '')
+    .replace(/[?#].*$/s, '')
+    .trimEnd();
+  return [...readings(path), ...readings(pathname)];
 }
 
 /** Some routers do not care for case. */

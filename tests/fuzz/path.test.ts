@@ -116,9 +116,9 @@ const hasDots = (path: string): boolean => /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i.te
 const isClaimed = (path: string, routes: readonly string[]): boolean =>
   [...deliveries(path)].some((each) => !hasDots(each) && routes.some((route) => below(each.toLowerCase(), route)));
 
-/** Below `/_synapse/client` to who decodes its segments. */
+/** At or below `/_synapse/client` to who decodes its segments. */
 const isUsual = (path: string): boolean =>
-  /^\/+_synapse\/+client\/+[^/]/.test(
+  /^\/+_synapse\/+client(\/|$)/.test(
     path
       .split(/[/\\]/)
       .map((each) => unescape(each))

@@ -57,6 +57,7 @@ async function inspect(file: string, pins: 'pins hold' | 'pins may not hold'): P
   const inspection = await inspectModules(config.modules, {
     serverName: serverNameIn(file),
     containment: config.containment,
+    sandbox: config.sandbox,
   });
   const unpinned = inspection.modules.flatMap(({ entry, bundle }) => {
     const fault = pins === 'pins hold' ? pinFault(entry, bundle.hash) : undefined;

@@ -2,7 +2,7 @@
 // it asks for, and ended again. It is not set up, so it gets no ModuleApi.
 
 import type { ModuleStore } from '../api/storage.js';
-import type { ModuleEntry, Permissions, Problem } from '../config/entry.js';
+import type { ModuleEntry, Permissions, Problem, RuntimeConfig } from '../config/entry.js';
 import { Fleet, usualContainment } from './fleet.js';
 import { Life, StartFailure } from './life.js';
 import { type Candidate, each, load, problemsOf } from './start.js';
@@ -19,11 +19,11 @@ export interface Inspection {
 
 export async function inspectModules(
   entries: readonly ModuleEntry[],
-  options: { readonly serverName: string; readonly containment: 'process' | 'thread' | undefined },
+  options: Pick<RuntimeConfig, 'containment' | 'sandbox'> & { readonly serverName: string },
 ): Promise<Inspection> {
   const fleet = new Fleet({
     containment: options.containment ?? usualContainment,
-    sandbox: 'auto',
+    sandbox: options.sandbox,
     hullExited: () => {},
     warmUpFailed: () => {},
   });

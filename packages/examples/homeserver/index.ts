@@ -108,8 +108,12 @@ interface Listening {
   readonly url: string;
 }
 
+const KEEP_ALIVE_MS = 75_000;
+
 function listen(app: Hono<Env>, port: number, host: string): Promise<Listening> {
   const http = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
+  // Longer than clients and proxies keep a connection: who closes first shall be the one that would use it again.
+  http.keepAliveTimeout = KEEP_ALIVE_MS;
   return new Promise((resolve, reject) => {
     http.once('error', reject);
     http.listen(port, host, () => {

@@ -100,7 +100,10 @@ const trusted = (name: string, exported: string, holds: Attack['holds'], more: P
   ...more,
 });
 
-const denied = failed('threw', /permission|denied|disabled|not allowed|ERR_|not supported|unavailable|not a function/i);
+const denied = failed(
+  'threw',
+  /permission|denied|disabled|not allowed|ERR_|restricted|process\.binding|not supported|unavailable|not a function/i,
+);
 const lostAlone = either(
   hullEnded({ known: true }),
   all(ended(/(?:)/), ({ hulls }) => (hulls.length === 0 ? undefined : 'more')),
@@ -258,7 +261,7 @@ const attacks: readonly Attack[] = [
   ...byNode('process.exit', 'ProcessExit', failed('crashed')),
   ...byNode('process.reallyExit', 'ReallyExit', either(failed('crashed'), hullEnded())),
   ...byNode('process.abort', 'ProcessAbort', []),
-  ...byNode('a signal to its own process', 'KillItself', all(hullEnded(), failed('crashed')), { endsHull: true }),
+  ...byNode('a signal to its own process', 'KillItself', hullEnded(), { endsHull: true }),
   ...byNode('process.binding', 'Binding', []),
   ...byNode('process.dlopen', 'Dlopen', []),
   ...byNode('v8.setFlagsFromString', 'Flags', []),
@@ -273,14 +276,21 @@ const attacks: readonly Attack[] = [
   trusted('process.reallyExit', 'ReallyExit', [failed('crashed'), lostAlone]),
   trusted('process.abort', 'ProcessAbort', either(denied, hullEnded({ known: true }))),
   trusted('SIGKILL to its own process', 'KillItself', [failed('crashed'), hullEnded({ known: true })]),
-  trusted('SIGSEGV to its own process', 'Segfault', [failed('crashed'), hullEnded({ known: true })]),
-  trusted('SIGSTOP to its own process', 'Stop', [failed('module_timeout'), hullEnded({ known: true })]),
+  // Node's threads have a handler for it, which passes over what came by kill().
+  trusted('SIGSEGV to its own process', 'Segfault', either(failed('crashed'), answered(/did it/))),
+  trusted('SIGSTOP to its own process', 'Stop', [
+    either(failed('module_timeout'), failed('queue_timeout')),
+    hullEnded({ known: true }),
+  ]),
   trusted('process.binding', 'Binding', either(denied, answered(/did it/))),
   trusted('process.dlopen', 'Dlopen', denied),
   trusted('v8.setFlagsFromString', 'Flags', either(failed('crashed'), failed('threw'))),
   trusted('an inspector', 'Inspector', either(denied, failed('module_timeout'))),
   trusted('closing descriptors 0 to 200', 'CloseDescriptors', either(failed('crashed'), failed('module_timeout'))),
-  trusted('writing to descriptors 0 to 200', 'WriteDescriptors', either(failed('crashed'), failed('module_timeout'))),
+  trusted('writing to descriptors 0 to 200', 'WriteDescriptors', [
+    either(failed('crashed'), failed('module_timeout'), failed('parked')),
+    either(hullEnded({ known: true }), ended(/(?:)/)),
+  ]),
 ];
 
 /** Asks until it says that it has thrown everything. */

@@ -316,7 +316,9 @@ class Runtime {
 
   #hullExited(hull: Hull, exit: HullExit): void {
     // Those who are on their way out as well: what they do still comes from them.
-    const inhabitants = [...this.#modules, ...this.#retiring].filter((module) => module.inhabits(hull));
+    const inhabitants = [...this.#modules, ...this.#retiring].filter(
+      (module) => module.inhabits(hull) || (exit.culprit !== undefined && module.livedIn(exit.culprit)),
+    );
     if (inhabitants.length === 0 || this.#closing !== undefined) return;
     const { roles, suspects, known } = this.#blamer.judge(hull, exit, inhabitants);
     const names = suspects.map(({ id }) => id);

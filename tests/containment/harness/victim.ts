@@ -155,11 +155,13 @@ export class Victim {
     return this.#command('/calm', {});
   }
 
-  /** Until threads and hulls are as many as a moment ago, for some moments; it keeps spares warm in its own time. */
-  async settle(ms = 15_000): Promise<void> {
+  /** Until its hulls are there, and threads are as many as a moment ago, for some moments: it warms spares in its own time. */
+  async settle(ms = 20_000): Promise<void> {
     const until = performance.now() + ms;
+    // The one that is shared, the one that waits, and the one for whoever has to live alone.
+    const isThere = (): boolean => this.containment === 'thread' || this.hulls().length >= 3;
     const now = (): string => `${threadsOf(this.pid)} ${this.hulls().map((pid) => `${pid}:${threadsOf(pid)}`)}`;
-    for (let last = '', same = 0; same < 8 && performance.now() < until && isAlive(this.pid); ) {
+    for (let last = '', same = 0; (same < 8 || !isThere()) && performance.now() < until && isAlive(this.pid); ) {
       const seen = now();
       same = seen === last ? same + 1 : 0;
       last = seen;

@@ -17,12 +17,12 @@ export interface Blame {
 export class Blamer {
   #unknownAt = Number.NEGATIVE_INFINITY;
 
-  /** @param inhabitants the modules that had a life in the hull */
+  /** @param inhabitants the modules that had a life in the hull, and the one because of which it was ended */
   judge(hull: Hull, exit: HullExit, inhabitants: readonly SupervisedModule[]): Blame {
-    const livesIn = (cells: Iterable<Cell>): readonly SupervisedModule[] =>
-      inhabitants.filter((module) => [...cells].some((cell) => module.livesIn(cell)));
-    const named = exit.culprit === undefined ? undefined : livesIn([exit.culprit]);
-    const busy = livesIn(exit.busy);
+    const whose = (cells: Iterable<Cell>): readonly SupervisedModule[] =>
+      inhabitants.filter((module) => [...cells].some((cell) => module.livedIn(cell)));
+    const named = exit.culprit === undefined ? undefined : whose([exit.culprit]);
+    const busy = whose(exit.busy);
     const suspects = named ?? this.#suspects(hull, exit, busy, inhabitants);
     const isAlone = inhabitants.length === 1 || named !== undefined || (exit.busy.size === 1 && busy.length === 1);
     const known = suspects.length === 1 && isAlone;

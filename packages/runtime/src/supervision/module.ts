@@ -79,6 +79,8 @@ export class SupervisedModule implements Askable {
   readonly #deadlines = new Deadlines((call) => this.#expired(call));
   readonly #waiting: Line;
   readonly #poison = new Poison();
+  /** All that it ever had. */
+  readonly #cells = new WeakSet<Cell>();
   /** Lives that were ended, or that answer their last calls, until their cells are gone. */
   readonly #leaving = new Set<Life>();
   readonly #watches: Partial<Record<WatchedLimit, number>> = {};
@@ -159,8 +161,9 @@ export class SupervisedModule implements Askable {
     return this.entry.hull === 'own' || this.entry.isolation === 'thread' || this.quarantinedUntil > performance.now();
   }
 
-  livesIn(cell: Cell): boolean {
-    return [...this.#lives()].some((life) => life.cell === cell);
+  /** Whether a life of it is in that cell, or was until the cell ended. */
+  livedIn(cell: Cell): boolean {
+    return this.#cells.has(cell);
   }
 
   inhabits(hull: Hull): boolean {
@@ -211,7 +214,9 @@ export class SupervisedModule implements Askable {
 
   /** A life for this module that is not its present one yet. */
   newLife(): Life {
-    return new Life(this.#services.fleet.take(this.cellOptions, this.hasOwnHull), this.#parts);
+    const cell = this.#services.fleet.take(this.cellOptions, this.hasOwnHull);
+    this.#cells.add(cell);
+    return new Life(cell, this.#parts);
   }
 
   /** Makes a life that is set up the one that answers from now on. The one before answers what it was asked. */
@@ -354,9 +359,11 @@ export class SupervisedModule implements Askable {
 
   /** Called once a second. */
   watch(): void {
-    if (this.#life === undefined) return;
-    this.#vigil.look(this.#life);
-    this.#watchCpu(this.#life);
+    const life = this.#life;
+    if (life === undefined) return;
+    this.#vigil.look(life);
+    // It may just have been ended.
+    if (life === this.#life) this.#watchCpu(life);
   }
 
   /** Resolves when nothing is under way: calls, and web requests with the bodies of their responses. */

@@ -36,7 +36,8 @@ export interface Wrapping {
   readonly missing: readonly string[];
 }
 
-const tried = new Map<string, Wrapping>();
+/** By whether the hull keeps the network. */
+const tried = new Map<boolean, Wrapping>();
 
 /**
  * @param files what the hull has to be able to read: without its capabilities root may read less than root
@@ -46,11 +47,12 @@ export function wrapping(sandbox: Sandbox, files: readonly string[], network: bo
   if (sandbox === 'none' || process.platform !== 'linux') {
     return { command: [], missing: sandbox === 'required' ? ['Linux'] : [] };
   }
-  const key = String(network);
-  const known =
-    tried.get(key) ?? tryLayers(network ? [NO_CORE, NO_PRIVILEGES] : [NO_CORE, NO_NETWORK, NO_PRIVILEGES], files);
-  tried.set(key, known);
-  return known;
+  // Both at once, when the first hull is spawned: trying blocks, and a module with a network of its own may come by a reload.
+  if (tried.size === 0) {
+    tried.set(true, tryLayers([NO_CORE, NO_PRIVILEGES], files));
+    tried.set(false, tryLayers([NO_CORE, NO_NETWORK, NO_PRIVILEGES], files));
+  }
+  return tried.get(network) as Wrapping;
 }
 
 function tryLayers(layers: readonly Layer[], files: readonly string[]): Wrapping {

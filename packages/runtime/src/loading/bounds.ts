@@ -10,7 +10,7 @@ import { shortName } from './imports.js';
 const MEBIBYTE = 2 ** 20;
 /** Bytes of one file. */
 const LARGEST_FILE = 8 * MEBIBYTE;
-/** Bytes of all files: esbuild takes about thirty times as much. */
+/** Bytes of all files. */
 const MOST_BYTES = 32 * MEBIBYTE;
 const LARGEST_MANIFEST = MEBIBYTE;
 
@@ -34,7 +34,8 @@ export function keepWithinBounds({ file, insideEntry, baseDir }: BoundsOf): Plug
   return {
     name: 'keep-within-bounds',
     setup(bundler) {
-      const grounds = [...groundsOf(file, baseDir), ...groundsOf(insideEntry, undefined)];
+      const grounds = [...groundsOf(file, baseDir)];
+      const ours = groundsOf(insideEntry, undefined);
       let bytes = 0;
 
       bundler.onResolve(
@@ -51,6 +52,7 @@ export function keepWithinBounds({ file, insideEntry, baseDir }: BoundsOf): Plug
       );
 
       bundler.onLoad({ filter: /^/, namespace: 'file' }, ({ path, with: attributes }) => {
+        if (ours.some(({ folder }) => isWithin(path, folder))) return undefined;
         const isCode = CODE.includes(extname(path)) && Object.keys(attributes).length === 0;
         const within = grounds.filter(({ folder }) => isWithin(path, folder));
         if (within.length === 0) return refuse(`${shortName(path, dirname(file))} is outside of the module`, OUTSIDE);
@@ -61,9 +63,9 @@ export function keepWithinBounds({ file, insideEntry, baseDir }: BoundsOf): Plug
         // What is in an archive only the bundler can find.
         if (stats === undefined) return undefined;
         if (!stats.isFile()) return refuse(`${shortName(path, dirname(file))} is not a file`);
-        bytes += stats.size;
         if (stats.size > LARGEST_FILE)
           return refuse(`the file has ${megabytes(stats.size)}, of ${megabytes(LARGEST_FILE)} at most`);
+        bytes += stats.size;
         if (bytes > MOST_BYTES) return refuse(`the module has more than ${megabytes(MOST_BYTES)} of files`);
         return undefined;
       });

@@ -23,14 +23,12 @@ export interface Built {
   readonly sources: readonly string[];
 }
 
-export async function buildScript(request: BundleRequest): Promise<Built | LoadFailure> {
+/** @param lowered without template literals: their texts become strings */
+export async function buildScript(request: BundleRequest, lowered = false): Promise<Built | LoadFailure> {
   // esbuild names files by their real paths, and the module's must be one of them.
   const file = await realpath(request.file).catch(() => request.file);
-  const options = optionsFor({
-    ...request,
-    file,
-    baseDir: await realpath(request.baseDir).catch(() => request.baseDir),
-  });
+  const baseDir = await realpath(request.baseDir).catch(() => request.baseDir);
+  const options = optionsFor({ ...request, file, baseDir }, lowered);
   const workDir = dirname(file);
   try {
     const { outputFiles, metafile } = await build({ ...options, write: false, metafile: true });
@@ -74,7 +72,7 @@ export const OPENING = '(()=>{"use strict";';
 /** Where the module lies is no part of what is bundled: it gets it as a constant of this name. */
 export const PLACE = '__bulkhead_place';
 
-function optionsFor({ file, insideEntry, isolation, baseDir }: BundleRequest): BuildOptions {
+function optionsFor({ file, insideEntry, isolation, baseDir }: BundleRequest, lowered: boolean): BuildOptions {
   return {
     ...packageRules(isolation),
     stdin: {
@@ -94,7 +92,7 @@ export default connect(module);`,
     target: 'es2022',
     define: { 'process.env.NODE_ENV': '"production"', ...(isolation === 'thread' ? ownPlace : browserNames) },
     // A script has no `import()` of its own; in a thread `require` does its work, in a compartment nothing does.
-    supported: { 'dynamic-import': isolation === 'compartment' },
+    supported: { 'dynamic-import': isolation === 'compartment', ...(lowered ? { 'template-literal': false } : {}) },
     minifyWhitespace: true,
     legalComments: 'none',
     sourcemap: 'external',

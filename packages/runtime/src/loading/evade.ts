@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type EvadeCensorOptions, evadeCensorSync } from '@endo/evasive-transform';
+import type { EvadeCensorOptions } from '@endo/evasive-transform';
 import type { Fault } from '../config/entry.js';
 import type { Built } from './build.js';
 import { type LoadFailure, messageAt } from './failure.js';
@@ -16,9 +16,11 @@ const CENSORED = [
   { pattern: /(?:^|[^.])\beval(?:\s*\()/, what: 'a direct eval()' },
 ] as const;
 
-export function evadeCensorship(built: Built, file: string): Built | LoadFailure {
+export async function evadeCensorship(built: Built, file: string): Promise<Built | LoadFailure> {
   // Parsing a large bundle takes seconds, and most have nothing to evade.
   if (!CENSORED.some(({ pattern }) => pattern.test(built.script))) return built;
+  // And its parser takes longer to load than most modules to bundle.
+  const { evadeCensorSync } = await import('@endo/evasive-transform');
   const found: Finding[] = [];
   const evaded = evadeCensorSync(built.script, {
     sourceType: 'script',
@@ -57,19 +59,29 @@ const visitor =
       if ('computed' in node && CENSORED.some(({ pattern }) => pattern.test(` ${keyValue(node.key)}`)))
         node.computed = true;
     }
-    if (node.type === 'StringLiteral' && EVAL_TEXT.test(node.value)) {
-      const raw = JSON.stringify(node.value).replace(EVAL_TEXTS, '\\x65val');
-      node.extra = { ...node.extra, rawValue: node.value, raw };
+    if (node.type === 'StringLiteral' && PASSED_OVER.test(node.value)) {
+      node.extra = { ...node.extra, rawValue: node.value, raw: spelt(JSON.stringify(node.value)) };
     } else if (node.type === 'TemplateElement' && !path.parentPath?.parentPath?.isTaggedTemplateExpression()) {
-      node.value.raw = node.value.raw.replace(EVAL_TEXTS, '\\x65val');
+      node.value.raw = spelt(node.value.raw);
+    } else if (node.type === 'RegExpLiteral') {
+      node.pattern = spelt(node.pattern);
+      delete node.extra;
+    } else if (node.type === 'PrivateName' && (node.id.name === 'import' || node.id.name === 'eval')) {
+      node.id.name = `\\u00${node.id.name.charCodeAt(0).toString(16)}${node.id.name.slice(1)}`;
     }
   };
 
 const keyValue = (key: object): string => ('value' in key ? String(key.value) : '');
 
-const EVAL_TEXT = /\beval(?=\s*\()/;
-/** After a backslash the `e` is not a letter of its own. */
-const EVAL_TEXTS = /(?<!\\)\beval(?=\s*\()/g;
+const PASSED_OVER = /\beval(?=\s*\()|\bimport(?=\s*\/[/*])/;
+const PASSED_OVERS = new RegExp(String.raw`(\\*)(${PASSED_OVER.source})`, 'g');
+
+/** The same text, its first letter by its number. A backslash before a letter that needs none goes with it. */
+const spelt = (raw: string): string =>
+  raw.replace(PASSED_OVERS, (_, slashes: string, word: string) => {
+    const kept = slashes.slice(0, slashes.length - (slashes.length % 2));
+    return `${kept}\\x${word.charCodeAt(0).toString(16)}${word.slice(1)}`;
+  });
 
 const realImport = {
   message: 'import() cannot be carried out in a compartment',

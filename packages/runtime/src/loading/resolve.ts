@@ -1,6 +1,6 @@
 // A specifier as the admin wrote it -> a file and the name of an export.
 
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, type Stats, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
 import { closeNames } from '@bulkhead/sdk/contract';
@@ -35,6 +35,9 @@ export async function resolveModule(
   return resolvePackage(readings(target, exportName), baseDir, isolation);
 }
 
+/** Whether a specifier names a file by its path, so that nothing has to be read to find it. */
+export const namesFile = (specifier: string): boolean => isPath(splitAtHash(specifier).target);
+
 const isPath = (target: string): boolean => /^\.{1,2}(?:[/\\]|$)/.test(target) || isAbsolute(target);
 
 function splitAtHash(specifier: string): { target: string; exportName: string | undefined } {
@@ -47,13 +50,33 @@ function resolvePath(target: string, exportName: string, baseDir: string): Resol
   const file = resolve(baseDir, target);
   if (isFile(file)) return { ok: true, file, exportName };
   const siblings = filesIn(dirname(file));
-  if (siblings.includes(basename(file))) return failure('ModuleNotFound', `${file} is a folder`, 'name a file in it');
+  const kind = kindOf(file);
+  if (kind === 'folder') return failure('ModuleNotFound', `${file} is a folder`, 'name a file in it');
+  if (kind !== undefined) return failure('ModuleNotFound', `${file} is no file with a module in it, but ${kind}`);
   const [close] = closeNames(basename(file), siblings);
   const written = close && target.slice(0, target.length - basename(target).length) + close;
   return failure('ModuleNotFound', `there is no file ${file}`, written && `did you mean ${written}?`);
 }
 
-const isFile = (file: string): boolean => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+const isFile = (file: string): boolean => statOf(file)?.isFile() ?? false;
+
+function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    // Not there, or not to be reached: below a file, by a link to itself, under a name that no file can have.
+    return undefined;
+  }
+}
+
+/** What is there instead of a file; a link is what it leads to. */
+function kindOf(file: string): string | undefined {
+  const stats = statOf(file);
+  if (stats === undefined || stats.isFile()) return undefined;
+  if (stats.isDirectory()) return 'folder';
+  if (stats.isFIFO()) return 'a named pipe';
+  return stats.isSocket() ? 'a socket' : 'a device';
+}
 
 function filesIn(folder: string): readonly string[] {
   try {
@@ -90,6 +113,9 @@ async function resolvePackage(
 }
 
 function hintFor(tried: readonly Reading[], baseDir: string): string {
+  if (tried.some(({ name }) => /^[a-z][a-z+.-]+:/i.test(name) && !isBuiltin(name))) {
+    return 'a module is a file or a package that is installed, never a URL';
+  }
   const file = tried.map(({ name }) => resolve(baseDir, name)).find(isFile);
   if (file !== undefined) return `a path begins with "./": ./${relative(baseDir, file)}`;
   const [first] = tried;
@@ -111,7 +137,7 @@ async function findPackage(name: string, baseDir: string, isolation: Isolation):
         setup(bundler) {
           bundler.onStart(async () => {
             const result = await bundler.resolve(name, { kind: 'import-statement', resolveDir: baseDir });
-            if (result.errors.length === 0 && !result.external) found = result.path;
+            if (result.errors.length === 0 && !result.external && result.namespace === 'file') found = result.path;
           });
         },
       },

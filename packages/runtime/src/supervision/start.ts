@@ -11,10 +11,10 @@ import { problemAt, says } from '../config/problem.js';
 import type { Lock } from '../integrity/lock.js';
 import { asksFault, scriptFault } from '../integrity/verify.js';
 import { type Bundle, bundleModule } from '../loading/bundle.js';
-import { resolveModule } from '../loading/resolve.js';
 import { createDenialLog, createModuleLog, type Logger } from '../observe/log.js';
 import { type Life, StartFailure } from './life.js';
 import { type ModuleServices, SupervisedModule } from './module.js';
+import { bundleApart, findModule } from './workshop.js';
 
 export interface StartServices extends ModuleServices {
   readonly homeserver: Homeserver;
@@ -94,9 +94,10 @@ export interface Candidate {
 }
 
 export async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
-  const resolved = await resolveModule(entry.specifier, entry.baseDir, entry.isolation);
+  const { specifier, baseDir, isolation } = entry;
+  const resolved = await findModule(specifier, baseDir, isolation);
   const result = resolved.ok
-    ? await bundleModule({ file: resolved.file, insideEntry, isolation: entry.isolation, baseDir: entry.baseDir })
+    ? await bundleModule({ file: resolved.file, insideEntry, isolation, baseDir }, bundleApart)
     : resolved;
   if (!result.ok) return { problems: result.faults.map((fault) => problemAt(entry, fault, ['module'])) };
   return { entry, bundle: result, exportName: (resolved as { exportName: string }).exportName };

@@ -83,7 +83,7 @@ export default connect(module);`,
       sourcefile: ENTRY,
     },
     bundle: true,
-
+    plugins: [keepWithinBounds({ file, insideEntry, baseDir })],
     // An expression: `(() => { "use strict"; var bundle = (() => { ... })(); return bundle.default })()`
     format: 'iife',
     globalName: 'bundle',

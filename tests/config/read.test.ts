@@ -51,7 +51,7 @@ t.test('a plain Synapse-style entry gets every default', (t) => {
 t.test('every key has its effect', (t) => {
   const { config, problems } = read(`
 server_name: example.org
-bulkhead: { containment: thread, fan_out: sequential, storage: ./data, restarts_per_minute: 7, sandbox: none }
+bulkhead: { containment: thread, fan_out: sequential, storage: ./data, restarts_per_minute: 7, sandbox: none, spares: no }
 modules:
   - module: ./demo.ts#Demo
     id: demo
@@ -81,6 +81,7 @@ modules:
     storage: '/srv/matrix/data',
     restartsPerMinute: 7,
     sandbox: 'none',
+    spares: false,
   });
   t.match(modules, [
     {

@@ -22,6 +22,7 @@ export async function startCells(t: Test, yaml: string, options: CellOptions = {
     storage: t.testdir(),
     logger: silent,
     containment,
+    spares: false,
   });
   t.teardown(() => modules.close({ drainMs: 0 }));
   return modules;

@@ -41,7 +41,7 @@ export async function startHomeserver(t: Test, configFile: string, options: Opti
     logger,
     modules: async (host) => {
       const from = config === undefined ? { configFile } : { config };
-      return around(await createModuleRuntime({ ...from, homeserver: host, logger, storage }));
+      return around(await createModuleRuntime({ ...from, spares: false, homeserver: host, logger, storage }));
     },
   });
   t.teardown(() => homeserver.close());

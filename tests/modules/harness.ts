@@ -19,6 +19,7 @@ export async function startModules(t: Test, yaml: string, homeserver: Partial<Ho
     await rm(storage, { recursive: true });
   });
   modules = await createModuleRuntime({
+    spares: false,
     config: { text: yaml, file: `${examples}test.yaml` },
     homeserver: { serverName: 'example.com', ...homeserver },
     storage,

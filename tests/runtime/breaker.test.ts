@@ -19,7 +19,7 @@ t.test('parks after so many failures, and settles at once from then on', async (
   t.ok(parked.ms < 100, 'nobody waits for it');
 
   // One call is let through when the pause is over; until it is answered, no other.
-  await sleep(1_100);
+  await sleep(1_250);
   const probe = tell(modules, 'bad', 'sleep', { ms: 300 });
   t.match(await Promise.all([1, 2, 3].map(() => tell(modules, 'bad', 'allow'))), [
     { kind: 'parked' },

@@ -16,7 +16,7 @@ export const web = (id: string, resources: Readonly<Record<string, string>>, mor
 });
 
 export const startWeb = (t: Test, modules: Parameters<typeof start>[1], options?: StartOptions): Promise<Running> =>
-  start(t, modules, options);
+  start(t, modules, { spares: false, ...options });
 
 export const ask = (modules: Modules, path: string, init?: RequestInit): Promise<Response | undefined> =>
   modules.fetch(new Request(`http://localhost:8008${path}`, init));

@@ -38,6 +38,8 @@ export interface RuntimeOptions {
    * configuration's file; for parsed content there is none.
    */
   readonly lockFile?: string | false;
+  /** Whether warm cells wait for modules that are lost. Default: the file's `bulkhead.spares`. */
+  readonly spares?: boolean;
   /** Paths that modules may not register, besides those of the specification. */
   readonly reservedPaths?: readonly string[];
   /** How many bytes the body of a web resource's request (default 10 MiB) and response (50 MiB) may have. */
@@ -108,6 +110,7 @@ class Runtime {
     this.#fleet = new Fleet({
       containment,
       sandbox: config.sandbox,
+      spares: options.spares ?? config.spares,
       hullExited: (hull, exit) => this.#hullExited(hull, exit),
       warmUpFailed: (err) => logger.warn({ err }, 'there are no spare cells: a module that is lost starts cold'),
     });

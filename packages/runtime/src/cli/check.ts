@@ -66,6 +66,7 @@ export async function checkConfiguration(configFile: string, signal: AbortSignal
     const serverName = serverNameIn(configFile);
     const notes = new Notes();
     const modules = await createModuleRuntime({
+      spares: false,
       configFile,
       homeserver: { serverName },
       storage,

@@ -8,6 +8,8 @@ export interface RuntimeConfig {
   readonly fanOuts: Readonly<Partial<Record<CallbackName, FanOut>>>;
   /** An absolute path; `module-data` beside the file unless it says otherwise. */
   readonly storage: string;
+  /** Whether warm cells wait for modules that are lost. */
+  readonly spares: boolean;
   /** What the operating system adds around hulls. */
   readonly sandbox: 'auto' | 'none' | 'required';
   /** How often modules may begin anew because of what they did, all of them together. */

@@ -44,6 +44,7 @@ const emptyConfig = (baseDir: string): RuntimeConfig => ({
   storage: resolve(baseDir, DEFAULT_STORAGE),
   restartsPerMinute: DEFAULT_RESTARTS,
   sandbox: 'auto',
+  spares: true,
   modules: [],
 });
 
@@ -81,6 +82,7 @@ function interpret(source: Source, baseDir: string): ReadConfig {
     fanOuts: typeof fanOut === 'object' ? fanOut : {},
     storage: resolve(baseDir, bulkhead.storage ?? DEFAULT_STORAGE),
     sandbox: bulkhead.sandbox ?? 'auto',
+    spares: bulkhead.spares ?? true,
     restartsPerMinute: bulkhead.restarts_per_minute ?? DEFAULT_RESTARTS,
     modules,
   };

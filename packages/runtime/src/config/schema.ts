@@ -118,11 +118,12 @@ export type Entry = v.InferOutput<typeof Entry>;
 
 const folder = 'a folder such as "./module-data"';
 
-export const Bulkhead = mapping('with containment, fan_out, sandbox, storage or restarts_per_minute', {
+export const Bulkhead = mapping('with containment, fan_out, sandbox, spares, storage or restarts_per_minute', {
   containment: v.optional(oneOf('process', 'thread')),
   fan_out: v.optional(fanOut),
   storage: v.optional(v.pipe(v.string(expected(folder)), v.nonEmpty(expected(folder)))),
   restarts_per_minute: v.optional(count(10_000)),
+  spares: v.optional(flag),
   sandbox: v.optional(oneOf('auto', 'none', 'required')),
 });
 export type Bulkhead = v.InferOutput<typeof Bulkhead>;

@@ -16,6 +16,8 @@ export interface FleetOptions {
   readonly containment: 'process' | 'thread';
   /** What the operating system shall add around hulls. */
   readonly sandbox: Sandbox;
+  /** Whether there shall be warm cells, and a hull that waits, for whoever is lost. */
+  readonly spares: boolean;
   readonly hullExited: (hull: Hull, exit: HullExit) => void;
   /** Nothing could be kept warm: what comes next starts cold, or not at all. */
   readonly warmUpFailed: (error: unknown) => void;
@@ -162,7 +164,7 @@ export class Fleet {
   }
 
   #scheduleWarmUp(): void {
-    if (this.#closed || this.#needs.length === 0) return;
+    if (this.#closed || this.#needs.length === 0 || !this.#options.spares) return;
     clearTimeout(this.#warmUp);
     this.#warmUp = setTimeout(() => void this.#warmAll(), WARM_UP_AFTER_MS).unref();
   }

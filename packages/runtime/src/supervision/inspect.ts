@@ -24,6 +24,7 @@ export async function inspectModules(
   const fleet = new Fleet({
     containment: options.containment ?? usualContainment,
     sandbox: options.sandbox,
+    spares: false,
     hullExited: () => {},
     warmUpFailed: () => {},
   });

@@ -341,6 +341,10 @@ export class SupervisedModule implements Askable {
   /** The hull is gone, and with it whatever lives were there. */
   hullEnded(hull: Hull, role: HullRole, cause: string): void {
     const lost = [...this.#lives()].filter(({ cell }) => cell.hull === hull);
+    if (this.#state === 'stopped') {
+      for (const life of lost) this.#leaving.delete(life);
+      return;
+    }
     if (role !== 'innocent') this.quarantine();
     if (role === 'culprit') this.#breaker.park();
     else if (role === 'suspect') this.#failed(`its hull ended: ${cause}`);
@@ -376,6 +380,8 @@ export class SupervisedModule implements Askable {
     await settled;
     await Promise.race([this.idle(), sleep(LET_GO_MS)]);
     this.stop();
+    // Until its threads are gone it may yet be to blame for the end of a hull.
+    await Promise.all([...this.#leaving].map(({ cell }) => cell.ended));
   }
 
   /** Ends everything now; what is not answered fails as `stopped`. */

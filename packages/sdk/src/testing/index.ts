@@ -53,6 +53,7 @@ export async function testModule(module: URL | string, options: TestModuleOption
   const logged: LoggedLine[] = [];
   try {
     const modules = await createModuleRuntime({
+      spares: false,
       config: { modules: [{ module: specifierOf(module), config, ...entry }] },
       homeserver: { serverName: 'example.org', ...homeserver },
       logger: recorder(logged),

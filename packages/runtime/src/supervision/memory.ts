@@ -23,8 +23,12 @@ const PAGE_BYTES = 4096;
 /** Where the system tells. Elsewhere V8's limits and the cells' own looks have to do. */
 export function watchMemory(hull: Hull): MemoryWatch | undefined {
   if (process.platform !== 'linux') return undefined;
-  /** Which thread alone is busy, and what was resident when that began. */
-  let since: { readonly only: Cell | undefined; readonly resident: number } = { only: undefined, resident: 0 };
+  /** Which thread alone is busy with which call, and what was resident when that began. */
+  let since: { readonly only: Cell | undefined; readonly call: number; readonly resident: number } = {
+    only: undefined,
+    call: 0,
+    resident: 0,
+  };
   let graceUntil = 0;
   let isLooking = false;
 
@@ -32,9 +36,11 @@ export function watchMemory(hull: Hull): MemoryWatch | undefined {
     const cells = [...hull.cells];
     const busy = cells.filter((cell) => cell.isBusy());
     const only = busy.length === 1 ? busy[0] : undefined;
-    if (only !== since.only) since = { only, resident };
+    const call = only?.marks().current ?? 0;
+    if (only !== since.only || call !== since.call) since = { only, call, resident };
     const grown = resident - since.resident;
-    const isExcessive = only !== undefined && grown > only.memory + SLACK_BYTES;
+    // Threads that give themselves back now and then look at themselves, and what grows meanwhile may be the others'.
+    const isExcessive = only !== undefined && call !== 0 && grown > only.memory + SLACK_BYTES;
     const allowed = HULL_BYTES + cells.reduce((sum, { memory }) => sum + memory + CELL_BYTES, 0);
     if ((!isExcessive && resident <= allowed) || !layers.has('memory')) return;
     const now = performance.now();

@@ -46,8 +46,7 @@ async function growth<T>(
       most[index] = Math.max(most[index] ?? 0, size);
     });
   }, 5);
-  const value = await run;
-  clearInterval(timer);
+  const value = await run.finally(() => clearInterval(timer));
   return { value, mib: most.map((size, index) => Math.round(size - (before[index] ?? 0))) };
 }
 

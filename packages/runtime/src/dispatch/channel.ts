@@ -262,7 +262,8 @@ export class Channel {
   /** The cell waits: its writes fill the kernel's buffer, then its own. */
   #throttle(ms: number): void {
     this.#events?.throttled();
-    if (!this.#carrier.pause()) throw new ProtocolViolation('it keeps the host busy');
+    // What came over a port is in this process already: only waste ends such a cell.
+    if (!this.#carrier.pause()) return;
     this.#reader.pause();
     this.#resumption = setTimeout(this.#resume, ms).unref();
   }

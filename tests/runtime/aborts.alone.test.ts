@@ -8,6 +8,7 @@ import {
   event,
   eventually,
   get,
+  puppet as hardy,
   hullsOf,
   jumpAhead,
   lifeOf,
@@ -21,13 +22,7 @@ import {
   within,
 } from './harness.ts';
 
-const puppet = (id: string, more: object = {}) => ({
-  module: './puppet.ts#Puppet',
-  id,
-  timeout: '8s',
-  breaker: { failures: 100 },
-  ...more,
-});
+const puppet = (id: string, more: object = {}) => hardy(id, { timeout: '8s', ...more });
 
 const status = (modules: Running, id: string) => modules.status().find((each) => each.id === id);
 const pidOf = (modules: Running, id: string) => status(modules, id)?.hullPid;

@@ -1,14 +1,7 @@
 // Errors and nonsense: a failure of that call, a line in the log, and nothing else.
 
 import t from 'tap';
-import { containments, event, get, lifeOf, serves, sleep, start, tell } from './harness.ts';
-
-const puppet = (id: string, more: object = {}) => ({
-  module: './puppet.ts#Puppet',
-  id,
-  breaker: { failures: 100 },
-  ...more,
-});
+import { containments, event, get, lifeOf, puppet, serves, sleep, start, tell } from './harness.ts';
 
 for (const containment of containments) {
   t.test(`${containment}: what a callback throws or answers`, async (t) => {

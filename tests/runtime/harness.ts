@@ -87,6 +87,18 @@ export function recorder(log: LogLine[]): Logger {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** An entry for fixtures/puppet.ts that is not parked for what it is told to do. */
+export const puppet = (id: string, more: object = {}): Entry => ({
+  module: './puppet.ts#Puppet',
+  id,
+  breaker: { failures: 100 },
+  ...more,
+});
+
+/** How often the supervision has ended the cell of `bad`. */
+export const kills = (modules: Running): number =>
+  modules.log.filter(({ message }) => message.startsWith('the cell of bad is ended: ')).length;
+
 /** What fixtures/puppet.ts is to do when it is asked about the event. */
 export function event(what: string, content: Readonly<Record<string, unknown>> = {}): EventData {
   return {

@@ -1,18 +1,9 @@
 // What protects the host, and the other modules, from one that fails or is asked without end.
 
 import t from 'tap';
-import { event, eventually, type Running, serves, sleep, start, tell } from './harness.ts';
+import { event, eventually, puppet as hardy, kills, serves, sleep, start, tell } from './harness.ts';
 
-const puppet = (id: string, more: object = {}) => ({
-  module: './puppet.ts#Puppet',
-  id,
-  timeout: '250ms',
-  breaker: { failures: 100 },
-  ...more,
-});
-
-const kills = (modules: Running): number =>
-  modules.log.filter(({ message }) => message.startsWith('the cell of bad is ended: ')).length;
+const puppet = (id: string, more: object = {}) => hardy(id, { timeout: '250ms', ...more });
 
 t.test('what finds no place in the line fails at once', async (t) => {
   const modules = await start(t, [puppet('bad', { timeout: '2s', limits: { calls_in_flight: 2 } })]);

@@ -7,9 +7,10 @@ import {
   event,
   eventually,
   get,
+  puppet as hardy,
+  kills,
   lifeOf,
   problemsOf,
-  type Running,
   reborn,
   serves,
   sleep,
@@ -18,16 +19,7 @@ import {
   within,
 } from './harness.ts';
 
-const puppet = (id: string, more: object = {}) => ({
-  module: './puppet.ts#Puppet',
-  id,
-  timeout: '250ms',
-  breaker: { failures: 100 },
-  ...more,
-});
-
-const kills = (modules: Running): number =>
-  modules.log.filter(({ message }) => message.startsWith('the cell of bad is ended: ')).length;
+const puppet = (id: string, more: object = {}) => hardy(id, { timeout: '250ms', ...more });
 
 /** Until there is a spare cell again. */
 const warm = (): Promise<void> => sleep(1_000);

@@ -3,16 +3,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ModuleEvents } from '@bulkhead/runtime';
 import t from 'tap';
-import { containments, eventually, type Running, serves, start, tell } from './harness.ts';
+import { containments, eventually, puppet as hardy, type Running, serves, start, tell } from './harness.ts';
 
 const MEBIBYTE = 1 << 20;
-const puppet = (id: string, more: object = {}) => ({
-  module: './puppet.ts#Puppet',
-  id,
-  timeout: '20s',
-  breaker: { failures: 100 },
-  ...more,
-});
+const puppet = (id: string, more: object = {}) => hardy(id, { timeout: '20s', ...more });
 
 const causes = (modules: Running): string =>
   modules.log

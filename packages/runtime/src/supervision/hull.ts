@@ -3,7 +3,6 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { getPriority, setPriority } from 'node:os';
@@ -22,6 +21,7 @@ import { watchCells } from '../hull/watchdog.js';
 import { layers } from '../layers.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
 import { type MemoryWatch, watchMemory } from './memory.js';
+import { standBack } from './process.js';
 import { type Sandbox, type Wrapping, wrapping } from './sandbox.js';
 
 export interface CellOptions {
@@ -92,12 +92,8 @@ const cellFlags = [
 /** Within the host's process the pool is not bundled, and its threads begin with a file of Piscina's. */
 const piscina = dirname(createRequire(import.meta.url).resolve('piscina'));
 
-/** The host is never starved by its modules. */
-const HULL_NICENESS = 5;
 /** Of a thread that is busy without a pause. */
 const SLOW_NICENESS = 15;
-/** The kernel's first choice when memory runs out. */
-const HULL_OOM_SCORE = '800';
 /** A thread that was told to end and has not for so long takes its hull with it. */
 const KILL_MS = 300;
 /**
@@ -209,7 +205,7 @@ class ProcessHull implements Hull {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
-    this.#adjust();
+    if (child.pid !== undefined) standBack(child.pid);
     this.#memoryWatch = watchMemory(this);
     // The embedder's process may end while a hull is there; the hull notices by its control pipe.
     child.unref();
@@ -337,19 +333,6 @@ class ProcessHull implements Hull {
     const how = signal === null ? `exit code ${code}` : signal;
     const why = /(?:FATAL ERROR|Fatal JavaScript|Error:).*/.exec(this.#stderr)?.[0];
     return why === undefined ? how : `${how} (${why.slice(0, 200)})`;
-  }
-
-  #adjust(): void {
-    const { pid } = this.#child;
-    if (pid === undefined) return;
-    try {
-      setPriority(pid, HULL_NICENESS);
-    } catch {
-      // It has ended already, or the system does not let us: a courtesy, not a guard.
-    }
-    if (process.platform === 'linux') {
-      writeFile(`/proc/${pid}/oom_score_adj`, HULL_OOM_SCORE).catch(() => {});
-    }
   }
 }
 

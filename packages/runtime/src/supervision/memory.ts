@@ -1,8 +1,8 @@
 // What a hull holds in memory, seen from outside: buffers that no limit of V8's counts, in a thread that never gives itself back.
 
-import { readFile } from 'node:fs/promises';
 import { layers } from '../layers.js';
 import type { Cell, Hull } from './hull.js';
+import { residentBytes } from './process.js';
 
 export interface MemoryWatch {
   stop(): void;
@@ -18,7 +18,6 @@ const CELL_BYTES = 24 * MEBIBYTE;
 const SLACK_BYTES = 48 * MEBIBYTE;
 /** A thread that was told to end has so much time to give its memory back. */
 const GRACE_MS = 200;
-const PAGE_BYTES = 4096;
 
 /** Where the system tells. Elsewhere V8's limits and the cells' own looks have to do. */
 export function watchMemory(hull: Hull): MemoryWatch | undefined {
@@ -58,8 +57,7 @@ export function watchMemory(hull: Hull): MemoryWatch | undefined {
     if (isLooking || hull.pid === undefined) return;
     isLooking = true;
     try {
-      const statm = await readFile(`/proc/${hull.pid}/statm`, 'latin1');
-      judge(Number(statm.split(' ')[1]) * PAGE_BYTES);
+      judge(await residentBytes(hull.pid));
     } catch {
       // It has ended.
     }

@@ -2,14 +2,14 @@
 // A tree of files can keep a parser busy for minutes, or let it fill the machine's memory; here that costs the module alone.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Bundle, BundleRequest } from '../loading/bundle.js';
 import { failure, type LoadFailure } from '../loading/failure.js';
 import type { Job, Outcome } from '../loading/job.js';
 import { namesFile, type ResolvedModule, resolveModule } from '../loading/resolve.js';
 import type { Isolation } from '../loading/rules.js';
+import { residentBytes, standBack } from './process.js';
 
 export interface WorkshopLimits {
   /** How long one job may take. */
@@ -26,9 +26,6 @@ const LIMITS: WorkshopLimits = { timeoutMs: 60_000, memory: 1024 * MEBIBYTE, idl
 const main = fileURLToPath(new URL('../loading/main.js', import.meta.url));
 
 const LOOK_MS = 50;
-const PAGE_BYTES = 4096;
-const NICENESS = 5;
-const OOM_SCORE = '800';
 
 interface Task {
   readonly job: Job;
@@ -100,7 +97,7 @@ export class Workshop {
     child.on('error', (error) => this.#lost(child, error.message));
     child.on('exit', (code, signal) => this.#lost(child, `its process ended by ${signal ?? `exit code ${code}`}`));
     const { pid } = child;
-    if (pid !== undefined) adjust(pid);
+    if (pid !== undefined) standBack(pid);
     if (pid !== undefined && process.platform === 'linux') this.#watch(child, pid);
     return child;
   }
@@ -168,16 +165,6 @@ function pick(all: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessE
   return Object.fromEntries(names.flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])));
 }
 
-/** Courtesies to the homeserver: fewer cycles, and the first to go when memory runs out. */
-function adjust(pid: number): void {
-  try {
-    setPriority(pid, NICENESS);
-  } catch {
-    // It has ended already, or the system does not let us.
-  }
-  if (process.platform === 'linux') writeFile(`/proc/${pid}/oom_score_adj`, OOM_SCORE).catch(() => {});
-}
-
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
@@ -190,10 +177,8 @@ async function residentWithChildren(pid: number): Promise<number> {
   try {
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1');
     const all = [String(pid), ...children.split(' ').filter((text) => text !== '')];
-    const pages = await Promise.all(
-      all.map(async (each) => (await readFile(`/proc/${each}/statm`, 'latin1')).split(' ')[1]),
-    );
-    return pages.reduce((sum, count) => sum + Number(count) * PAGE_BYTES, 0);
+    const sizes = await Promise.all(all.map(residentBytes));
+    return sizes.reduce((sum, size) => sum + size, 0);
   } catch {
     // It has ended, or the system does not tell.
     return 0;

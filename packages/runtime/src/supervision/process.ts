@@ -1,0 +1,26 @@
+// The processes that the host starts, as the system sees them.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
+
+/** The host is never starved by what it starts. */
+const NICENESS = 5;
+/** The kernel's first choice when memory runs out. */
+const OOM_SCORE = '800';
+const PAGE_BYTES = 4096;
+
+/** Courtesies to the homeserver, not guards: fewer cycles, and the first to go when memory runs out. */
+export function standBack(pid: number): void {
+  try {
+    setPriority(pid, NICENESS);
+  } catch {
+    // It has ended already, or the system does not let us.
+  }
+  if (process.platform === 'linux') writeFile(`/proc/${pid}/oom_score_adj`, OOM_SCORE).catch(() => {});
+}
+
+/** What a process holds in memory, in bytes. Rejects when it has ended, or the system does not tell. */
+export async function residentBytes(pid: number | string): Promise<number> {
+  const statm = await readFile(`/proc/${pid}/statm`, 'latin1');
+  return Number(statm.split(' ')[1]) * PAGE_BYTES;
+}

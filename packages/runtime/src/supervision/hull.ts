@@ -2,7 +2,7 @@
 // the other, for embedders who may not spawn any, is the host's own process.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { getPriority, setPriority } from 'node:os';
@@ -21,7 +21,7 @@ import { watchCells } from '../hull/watchdog.js';
 import { layers } from '../layers.js';
 import { portCarrier, socketCarrier } from '../wire/carrier.js';
 import { type MemoryWatch, watchMemory } from './memory.js';
-import { standBack } from './process.js';
+import { standBack, threadCpuMs } from './process.js';
 import { type Sandbox, type Wrapping, wrapping } from './sandbox.js';
 
 export interface CellOptions {
@@ -97,8 +97,8 @@ const SLOW_NICENESS = 15;
 /** A thread that was told to end and has not for so long takes its hull with it. */
 const KILL_MS = 300;
 /**
- * If its hull had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to
- * end itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
+ * If it had that much of a core meanwhile: on a machine that is busy with other things a thread may not have come to end
+ * itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
  */
 const KILL_CPU_MS = 200;
 /** It is not waited for longer than this, and looked at so often. */
@@ -170,6 +170,8 @@ class ProcessHull implements Hull {
   /** Slots whose threads are busy, with what each is doing. */
   #busy = new Map<number, CellMarks>();
   #usage = new Map<number, number>();
+  /** Told to end, or at the end of their task, with their threads still there. */
+  readonly #ending = new Set<Cell>();
   #stderr = '';
   /** Why the host ended it. */
   #verdict: string | undefined;
@@ -184,6 +186,8 @@ class ProcessHull implements Hull {
     this.exited = new Promise((resolve) => {
       const exit = (cause: string): void => {
         const busy = new Set<Cell>([...this.#busy.keys()].flatMap((slot) => this.#bySlot.get(slot) ?? []));
+        // One that was told to end and has not is as busy as can be, though it is watched no more.
+        for (const cell of this.#ending) busy.add(cell);
         this.gone = true;
         this.#memoryWatch?.stop();
         resolve({ cause, busy, culprit: this.#culprit });
@@ -258,7 +262,10 @@ class ProcessHull implements Hull {
     };
     this.#bySlot.set(slot, cell);
     this.#cells.add(cell);
-    void channel.ended.then(() => this.#cells.delete(cell));
+    void channel.ended.then(() => {
+      this.#cells.delete(cell);
+      this.#ending.delete(cell);
+    });
     this.#command({ command: 'open', slot, memory, isolation });
     return cell;
   }
@@ -307,14 +314,15 @@ class ProcessHull implements Hull {
 
   /** Some loops inside V8 cannot be interrupted: then the hull has to go, and the others go on in another. */
   #escalate(cell: Cell): void {
+    if (cell.channel.closed) return;
+    this.#ending.add(cell);
     if (!layers.has('escalation')) return;
     const toldAt = performance.now();
-    const cpuBefore = this.#cpuMs();
+    const before = this.#cpuMs(cell);
     const look = (): void => {
       if (cell.channel.closed || this.gone) return;
-      const isStarved =
-        cpuBefore !== undefined && (this.#cpuMs() ?? Number.POSITIVE_INFINITY) - cpuBefore < KILL_CPU_MS;
-      if (isStarved && performance.now() - toldAt < LONGEST_KILL_MS) {
+      const had = this.#cpuMs(cell) - before >= KILL_CPU_MS;
+      if (!had && performance.now() - toldAt < LONGEST_KILL_MS) {
         setTimeout(look, LOOK_MS).unref();
         return;
       }
@@ -324,8 +332,9 @@ class ProcessHull implements Hull {
     setTimeout(look, KILL_MS).unref();
   }
 
-  #cpuMs(): number | undefined {
-    return this.pid === undefined ? undefined : processCpuMs(this.pid);
+  /** What the cell's thread had of a core so far; NaN where nobody tells: of one that is not there yet, or no more. */
+  #cpuMs({ channel: { threadId } }: Cell): number {
+    return threadId === undefined ? Number.NaN : threadCpuMs(this.pid, threadId);
   }
 
   #describe(code: number | null, signal: NodeJS.Signals | null): string {
@@ -333,21 +342,6 @@ class ProcessHull implements Hull {
     const how = signal === null ? `exit code ${code}` : signal;
     const why = /(?:FATAL ERROR|Fatal JavaScript|Error:).*/.exec(this.#stderr)?.[0];
     return why === undefined ? how : `${how} (${why.slice(0, 200)})`;
-  }
-}
-
-/** The kernel counts in hundredths of a second. */
-const TICK_MS = 10;
-
-function processCpuMs(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The state is the third field, and the first behind the name; the times in user and kernel are the 14th and 15th.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  } catch {
-    // It has ended, or this system has no such file.
-    return undefined;
   }
 }
 

@@ -26,6 +26,19 @@ await build({
   external: ['@napi-rs/nice'],
   logLevel: 'warning',
 });
+// What every module's script begins with.
+await build({
+  absWorkingDir: here,
+  entryPoints: [{ in: 'dist/cell/inside/connect.js', out: 'inside' }],
+  outdir,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'neutral',
+  mainFields: ['module', 'main'],
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+});
 await build({
   entryPoints: [join(piscina, 'worker.js')],
   outfile: join(outdir, 'worker.js'),

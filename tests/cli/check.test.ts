@@ -37,7 +37,7 @@ greeter  ./greeter.ts#Greeter
               storage: 64MiB
   set up in   N ms
   memory      N MiB of 48 MiB
-  notes       warn: this clears the screen: \u{fffd}[2J
+  notes       warn: this clears the screen: \\u001b[2J
 
 optional  ./greeter.ts#Optional  [observe, parked]
   asks for    nothing

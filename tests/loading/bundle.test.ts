@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { type Bundle, bundleModule } from '../../packages/runtime/src/loading/bundle.ts';
+import { makeBundle } from '../../packages/runtime/src/loading/make.ts';
 import { mapStack } from '../../packages/runtime/src/loading/stack.ts';
 import { callInCompartment } from './compartment.ts';
 
@@ -16,7 +17,7 @@ const insideEntry = join(fixtures, 'inside.js');
 type Isolation = 'compartment' | 'thread';
 
 const bundle = (file: string, isolation: Isolation = 'compartment') =>
-  bundleModule({ file, insideEntry, isolation, baseDir: '/srv' });
+  bundleModule({ file, insideEntry, isolation, baseDir: '/srv' }, makeBundle);
 
 async function bundled(file: string, isolation: Isolation = 'compartment'): Promise<Bundle> {
   const result = await bundle(file, isolation);
@@ -236,7 +237,7 @@ t.test('the same module makes the same script wherever it lies', async (t) => {
     },
   });
   const at = (folder: string, inside: string) =>
-    bundleModule({
+    makeBundle({
       file: join(dir, folder, 'index.ts'),
       insideEntry: join(dir, inside, 'inside.js'),
       isolation: 'compartment',

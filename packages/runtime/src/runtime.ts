@@ -1,7 +1,6 @@
 // Puts the rooms of the house together: configuration, supervision, dispatch and web resources behind one object.
 
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
-import { pino } from 'pino';
 import type { StorageBackend } from './api/backend.js';
 import { createRateLimit, type RateLimit } from './api/quota.js';
 import { createStorage, type ModuleStore, openStorage, type Storage } from './api/storage.js';
@@ -12,12 +11,13 @@ import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
 import { type LockRead, lockFileBeside, readLock } from './integrity/lock.js';
 import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
-import type { Logger } from './observe/log.js';
+import { type Logger, withPlainMessages } from './observe/log.js';
 import { Blamer } from './supervision/blame.js';
 import { Fleet, usualContainment } from './supervision/fleet.js';
 import { type Hull, type HullExit, sandboxOf } from './supervision/hull.js';
-import type { SupervisedModule } from './supervision/module.js';
+import { cellOptionsOf, livesAlone, type SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
+import { prepareWorkshop } from './supervision/workshop.js';
 import { answerRequest, unavailable } from './web/answer.js';
 import { createRoutes, findRoute, type Route } from './web/routes.js';
 
@@ -53,7 +53,7 @@ export interface RuntimeOptions {
  */
 export async function createModuleRuntime(options: RuntimeOptions): Promise<Modules> {
   const wanted = read(options, options.lockFile);
-  const logger = options.logger ?? pino({ name: 'bulkhead' });
+  const logger = withPlainMessages(options.logger ?? (await usualLogger()));
   const runtime = new Runtime(options, logger, wanted.config);
   // Hulls do not keep the process alive; a process that has nothing else to do yet would end before they are there.
   const awake = setInterval(() => {}, WATCH_MS);
@@ -66,6 +66,12 @@ export async function createModuleRuntime(options: RuntimeOptions): Promise<Modu
     clearInterval(awake);
   }
   return facade(runtime);
+}
+
+async function usualLogger(): Promise<Logger> {
+  const { pino } = await import('pino');
+  const logger: Logger = pino({ name: 'bulkhead' });
+  return logger;
 }
 
 const DRAIN_MS = 5_000;
@@ -134,12 +140,17 @@ class Runtime {
 
   async start(wanted: Wanted): Promise<void> {
     const { config } = wanted;
+    prepareWorkshop();
+    this.#fleet.expect(config.modules.length);
+    this.#fleet.anticipate(config.modules.filter((entry) => !livesAlone(entry)).map(cellOptionsOf));
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
     else this.#storage = await openStorage(storage ?? config.storage);
     const started = await this.#startAll(wanted, () => false);
     this.#modules = started.modules.map(({ module }) => module);
     this.#adopt(started);
+    // What they take is known from the first moment on.
+    this.#look();
   }
 
   dispatch<K extends CallbackName>(callback: K, args: readonly unknown[]) {
@@ -320,7 +331,7 @@ class Runtime {
   #hullExited(hull: Hull, exit: HullExit): void {
     // Those who are on their way out as well: what they do still comes from them.
     const inhabitants = [...this.#modules, ...this.#retiring].filter(
-      (module) => module.inhabits(hull) || (exit.culprit !== undefined && module.livedIn(exit.culprit)),
+      (module) => module.inhabits(hull) || [...exit.busy].some((cell) => module.livedIn(cell)),
     );
     if (inhabitants.length === 0 || this.#closing !== undefined) return;
     const { roles, suspects, known } = this.#blamer.judge(hull, exit, inhabitants);

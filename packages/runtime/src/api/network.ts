@@ -6,7 +6,7 @@ import { lookup as resolve } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { ApiError } from '@bulkhead/sdk/contract';
 import { Agent, buildConnector, Headers, Pool, Request, type Response, fetch as undiciFetch } from 'undici';
-import { addressIn, createHostGrants, type HostGrants } from './hosts.js';
+import { checkHost, createHostGrants, failed, type HostGrants, parseUrl } from './hosts.js';
 import { grantLine, permissionDenied } from './permissions.js';
 
 export interface Fetcher {
@@ -320,23 +320,6 @@ function guardedAgent(hosts: HostGrants, { lookup, timeout, maxResponseBytes, ma
   });
 }
 
-/** @param from the URL that redirected here */
-function checkHost(hosts: HostGrants, url: URL, from?: URL): void {
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw failed(`only http: and https: can be fetched, not ${url.protocol}`);
-  }
-  if (url.username !== '' || url.password !== '') throw failed('a URL with a user name or a password is not fetched');
-  if (!hosts.allows(url)) {
-    const how = from === undefined ? '' : `${from.host} redirected to ${url.host}; `;
-    throw permissionDenied(`${how}the module may not reach ${url.host}`, grantLine({ network: [url.host] }));
-  }
-  // An address in the URL is connected to without a lookup.
-  const address = addressIn(url);
-  if (address !== undefined && !hosts.allowsAddress(url, address)) {
-    throw permissionDenied(`${url.host} is not a public address`, grantLine({ network: [url.host] }));
-  }
-}
-
 /** What a name inside the network resolves to is for the admin's log (`cause`); a module would draw a map of it. */
 function privateAddress(url: URL, found: readonly LookupAddress[]): ApiError {
   const error = permissionDenied(
@@ -345,11 +328,6 @@ function privateAddress(url: URL, found: readonly LookupAddress[]): ApiError {
   );
   error.cause = new Error(`${url.hostname} resolves to ${found.map(({ address }) => address).join(', ') || 'nothing'}`);
   return error;
-}
-
-function parseUrl(text: string): URL {
-  if (!URL.canParse(text)) throw new ApiError('InvalidArgument', 'the URL is none, or is relative');
-  return new URL(text);
 }
 
 /** These say how a message travels: from a module they could end it early and begin one that was never checked. */
@@ -418,10 +396,6 @@ function orInvalid<T>(make: () => T): T {
   } catch (error) {
     throw new ApiError('InvalidArgument', error instanceof Error ? error.message : 'the request is not valid');
   }
-}
-
-function failed(message: string): ApiError {
-  return new ApiError('FetchFailed', message);
 }
 
 /** Of foreign errors only the code is passed on: their texts name addresses inside the network. */

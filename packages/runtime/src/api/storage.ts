@@ -3,7 +3,6 @@
 
 import { ApiError } from '@bulkhead/sdk/contract';
 import type { StorageBackend, StorageChange } from './backend.js';
-import { openLevel } from './level.js';
 
 export interface Storage {
   /** A module's own store; asked again with another quota, the same store with that quota. */
@@ -55,6 +54,8 @@ export const ENTRY_BYTES = 64;
 
 /** @throws StorageError when the folder is locked by another process, or cannot be used */
 export async function openStorage(directory: string, options?: StorageOptions): Promise<Storage> {
+  // Not loaded by whoever brings a backend.
+  const { openLevel } = await import('./level.js');
   return createStorage(await openLevel(directory), options);
 }
 

@@ -1,7 +1,7 @@
 // The cell's outer side: it holds the carrier and stands outside the compartment. Between it and the inside there are two
 // functions that carry numbers, strings and bytes: `send` going out and `deliver` going in. It knows no callbacks.
 
-import { readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
@@ -11,6 +11,7 @@ import { layers } from '../layers.js';
 import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
+import { disarm } from './disarm.js';
 import { createEndowments, type EndowmentHooks } from './endowments.js';
 import type { Connect, Deliver } from './inside/connect.js';
 import { getStackString, lockdownCell } from './lockdown.js';
@@ -32,6 +33,7 @@ layers.takeOff(...layersOff);
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 setFlagsFromString('--no-expose-gc');
+if (layers.has('signals')) disarm();
 const isLockedDown = isolation === 'compartment' && layers.has('ses');
 if (isLockedDown) lockdownCell();
 
@@ -154,8 +156,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
 
 function ownThreadId(): number | undefined {
   try {
-    // "123/task/456"
-    return Number(readlinkSync('/proc/thread-self').split('/')[2]);
+    return Number.parseInt(readFileSync('/proc/thread-self/stat', 'latin1'), 10);
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 // The process that modules are bundled in: one job after another, from the host and back to it.
 
-import { makeBundle } from './bundle.js';
 import { failure } from './failure.js';
 import type { Job, Outcome } from './job.js';
+import { makeBundle } from './make.js';
 import { resolveModule } from './resolve.js';
 
 process.on('message', (job: Job) => {

@@ -4,7 +4,6 @@ import { readdirSync, type Stats, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
 import { closeNames } from '@bulkhead/sdk/contract';
-import { build } from 'esbuild';
 import { failure, type LoadFailure } from './failure.js';
 import { type Isolation, packageRules } from './rules.js';
 
@@ -126,6 +125,7 @@ function hintFor(tried: readonly Reading[], baseDir: string): string {
 /** Asks the bundler, so that a package means the same file here and in the bundle. */
 async function findPackage(name: string, baseDir: string, isolation: Isolation): Promise<string | undefined> {
   let found: string | undefined;
+  const { build } = await import('esbuild');
   await build({
     ...packageRules(isolation),
     stdin: { contents: '', resolveDir: baseDir },

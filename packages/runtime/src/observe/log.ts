@@ -11,6 +11,21 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/** What ends a line, moves the cursor of a terminal, or turns the direction of what follows. */
+const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Messages quote modules, who would write lines of their own in the host's name, or on the admin's terminal. */
+export function withPlainMessages(logger: Logger): Logger {
+  const escape = (control: string): string => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const plain = (message: string): string => message.replace(CONTROLS, escape);
+  return {
+    debug: (fields, message) => logger.debug(fields, plain(message)),
+    info: (fields, message) => logger.info(fields, plain(message)),
+    warn: (fields, message) => logger.warn(fields, plain(message)),
+    error: (fields, message) => logger.error(fields, plain(message)),
+  };
+}
+
 /** Whether the line was written. */
 export type ModuleLog = (level: (typeof logLevels)[number], message: string, fields?: unknown) => boolean;
 

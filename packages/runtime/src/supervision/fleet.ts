@@ -24,7 +24,7 @@ export interface FleetOptions {
 }
 
 /** Socket pairs of the hull that most modules share; a pair is used up by each life. At least so many, and some for each module. */
-const LEAST_SHARED_SLOTS = 192;
+const LEAST_SHARED_SLOTS = 32;
 const SLOTS_PER_MODULE = 4;
 const MOST_SLOTS = 1000;
 /** Of a hull for one module. */
@@ -47,6 +47,8 @@ export class Fleet {
   readonly #budget = createCommonBudget();
   #sharedSlots = LEAST_SHARED_SLOTS;
   #needs: CellOptions[] = [];
+  /** What will be taken soon and is not there yet. */
+  #anticipated: CellOptions[] = [];
   #warmUp: NodeJS.Timeout | undefined;
   #isWarming = false;
   #closed = false;
@@ -58,6 +60,15 @@ export class Fleet {
   /** So many modules will want cells. */
   expect(modules: number): void {
     this.#sharedSlots = Math.min(MOST_SLOTS, Math.max(LEAST_SHARED_SLOTS, modules * SLOTS_PER_MODULE));
+  }
+
+  /** Starts cells of the shared hull in advance, one after another, while their modules are still being made ready. */
+  anticipate(needs: readonly CellOptions[]): void {
+    this.#anticipated = [...needs];
+    void this.#startAnticipated().catch(() => {
+      // Whoever takes one finds out, and says so.
+      this.#anticipated = [];
+    });
   }
 
   /** What the modules that share a hull need; spares are kept accordingly. */
@@ -123,7 +134,18 @@ export class Fleet {
   #open(hull: Hull, options: CellOptions): Cell {
     const spares = this.#spares.get(hull) ?? [];
     const index = spares.findIndex((cell) => sameKind(cell, options) && !cell.channel.closed);
-    return index >= 0 ? (spares.splice(index, 1)[0] as Cell) : hull.open(options);
+    if (index >= 0) return spares.splice(index, 1)[0] as Cell;
+    const early = this.#anticipated.findIndex((need) => sameKind(need, options));
+    if (early >= 0) this.#anticipated.splice(early, 1);
+    return hull.open(options);
+  }
+
+  async #startAnticipated(): Promise<void> {
+    for (let need = this.#anticipated.shift(); need !== undefined; need = this.#anticipated.shift()) {
+      if (this.#closed) return;
+      const cell = this.#addSpare(this.#sharedHull(), need);
+      await Promise.race([cell.channel.ready, cell.channel.ended]);
+    }
   }
 
   #isNeeded(kind: CellOptions): boolean {
@@ -203,17 +225,23 @@ export class Fleet {
     const sparesOf = (): Cell[] => this.#spares.get(hull) ?? [];
     while (sparesOf().filter((cell) => sameKind(cell, need)).length < number) {
       if (this.#closed || hull.room === 0 || !this.#isKept(hull) || !this.#isNeeded(need)) return;
-      const cell = hull.open(need);
-      this.#spares.set(hull, [...sparesOf(), cell]);
-      void cell.channel.ended.then(() => {
-        if (sparesOf().includes(cell))
-          this.#spares.set(
-            hull,
-            sparesOf().filter((other) => other !== cell),
-          );
-      });
+      const cell = this.#addSpare(hull, need);
       await Promise.race([cell.channel.ready, cell.channel.ended]);
     }
+  }
+
+  #addSpare(hull: Hull, need: CellOptions): Cell {
+    const sparesOf = (): Cell[] => this.#spares.get(hull) ?? [];
+    const cell = hull.open(need);
+    this.#spares.set(hull, [...sparesOf(), cell]);
+    void cell.channel.ended.then(() => {
+      if (sparesOf().includes(cell))
+        this.#spares.set(
+          hull,
+          sparesOf().filter((other) => other !== cell),
+        );
+    });
+    return cell;
   }
 }
 

@@ -7,12 +7,12 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { getPriority, setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import * as v from 'valibot';
 import type { CellMarks } from '../cell/task.js';
-import type { Bucket } from '../dispatch/bucket.js';
+import { Bucket } from '../dispatch/bucket.js';
 import { Channel } from '../dispatch/channel.js';
 import { BulkheadError } from '../dispatch/errors.js';
 import { CONTROL_FD, type HullCommand, HullReport, lineReader } from '../hull/control.js';
@@ -86,7 +86,8 @@ const hullFlags = [
 const cellFlags = [
   permission,
   `--allow-fs-read=${bundles}`,
-  '--allow-fs-read=/proc/thread-self',
+  // This file alone, which tells a thread its number: a grant of its folder would hold for its `root` as well, and for all below it.
+  '--allow-fs-read=/proc/thread-self/stat',
   '--disable-warning=ExperimentalWarning',
 ];
 /** Within the host's process the pool is not bundled, and its threads begin with a file of Piscina's. */
@@ -101,9 +102,18 @@ const KILL_MS = 300;
  * itself yet, and a hull that is ended for that costs everybody in it more than waiting does.
  */
 const KILL_CPU_MS = 200;
+/** So long after the end of a cell the end of its hull is taken for its doing. */
+const AFTERMATH_MS = 50;
 /** It is not waited for longer than this, and looked at so often. */
 const LONGEST_KILL_MS = 3_000;
 const LOOK_MS = 20;
+/** The control pipe: what a hull of two hundred busy cells reports is within this. */
+const REPORT_BYTES_PER_MS = 1_000;
+const REPORT_BURST = 2 << 20;
+/** Bytes of a hull's standard error: what is kept of them, and what is read at a time. */
+const STDERR_KEPT = 4_000;
+const STDERR_BURST = 256 * 1024;
+const STDERR_PAUSE_MS = 100;
 /** How long after its socket's end a cell's own may be told; a hull that is short of a core takes its time. */
 const REPORT_MS = 2_000;
 /** Of a thread that is not busy: it has begun whatever it was sent. */
@@ -170,7 +180,7 @@ class ProcessHull implements Hull {
   /** Slots whose threads are busy, with what each is doing. */
   #busy = new Map<number, CellMarks>();
   #usage = new Map<number, number>();
-  /** Told to end, or at the end of their task, with their threads still there. */
+  /** Told to end, or at the end of their task, with their threads still there or hardly gone. */
   readonly #ending = new Set<Cell>();
   #stderr = '';
   /** Why the host ended it. */
@@ -198,17 +208,18 @@ class ProcessHull implements Hull {
     this.#control.on('error', () => {});
     this.#control.setEncoding('utf8');
     const read = lineReader(1 << 20, (line) => this.#hear(line));
+    const reports = new Bucket({ perMs: REPORT_BYTES_PER_MS, capacity: REPORT_BURST });
     this.#control.on('data', (text: string) => {
+      reports.take(text.length);
+      // A module that has Node can write to the pipe, and to nobody else's: its hull is its own.
+      if (reports.level < 0 && layers.has('host_time')) return this.crash('it floods the host');
       try {
         read(text);
       } catch {
-        // Only a module that has reached the hull's main thread could write nonsense here.
-        this.crash();
+        this.crash('it wrote nonsense to its host');
       }
     });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-4000);
-    });
+    if (child.stderr !== null) this.#keepLast(child.stderr);
     if (child.pid !== undefined) standBack(child.pid);
     this.#memoryWatch = watchMemory(this);
     // The embedder's process may end while a hull is there; the hull notices by its control pipe.
@@ -264,7 +275,8 @@ class ProcessHull implements Hull {
     this.#cells.add(cell);
     void channel.ended.then(() => {
       this.#cells.delete(cell);
-      this.#ending.delete(cell);
+      // If it was the whole hull that ended, that is heard a moment after.
+      setTimeout(() => this.#ending.delete(cell), AFTERMATH_MS).unref();
     });
     this.#command({ command: 'open', slot, memory, isolation });
     return cell;
@@ -335,6 +347,23 @@ class ProcessHull implements Hull {
   /** What the cell's thread had of a core so far; NaN where nobody tells: of one that is not there yet, or no more. */
   #cpuMs({ channel: { threadId } }: Cell): number {
     return threadId === undefined ? Number.NaN : threadCpuMs(this.pid, threadId);
+  }
+
+  /** What it said last, for V8's own words about its end. Whoever says more than that is read slowly. */
+  #keepLast(stderr: Readable): void {
+    let left = STDERR_BURST;
+    stderr.on('data', (bytes: Buffer) => {
+      this.#stderr = (this.#stderr + bytes.toString('latin1', Math.max(0, bytes.length - STDERR_KEPT))).slice(
+        -STDERR_KEPT,
+      );
+      left -= bytes.length;
+      if (left > 0 || !layers.has('host_time')) return;
+      stderr.pause();
+      setTimeout(() => {
+        left = STDERR_BURST;
+        stderr.resume();
+      }, STDERR_PAUSE_MS).unref();
+    });
   }
 
   #describe(code: number | null, signal: NodeJS.Signals | null): string {

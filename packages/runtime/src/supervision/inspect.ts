@@ -4,7 +4,9 @@
 import type { ModuleStore } from '../api/storage.js';
 import type { ModuleEntry, Permissions, Problem, RuntimeConfig } from '../config/entry.js';
 import { Fleet, usualContainment } from './fleet.js';
+import type { Cell } from './hull.js';
 import { Life, StartFailure } from './life.js';
+import { cellOptionsOf } from './module.js';
 import { type Candidate, each, load, problemsOf } from './start.js';
 
 export interface Inspected extends Candidate {
@@ -32,13 +34,16 @@ export async function inspectModules(
   const modules: Inspected[] = [];
   try {
     await each(entries, async (entry) => {
+      // Each in a hull of its own: one that ends its hull spoils nothing for the others. It starts while the module is loaded.
+      const cell = fleet.take(cellOptionsOf(entry), true);
       const loaded = await load(entry);
       if ('problems' in loaded) {
+        cell.kill();
         problems.push(...loaded.problems);
         return;
       }
       try {
-        modules.push({ ...loaded, asked: await ask(loaded, fleet, options.serverName) });
+        modules.push({ ...loaded, asked: await ask(loaded, cell, options.serverName) });
       } catch (error) {
         if (!(error instanceof StartFailure)) throw error;
         // That others could start without it is no help here.
@@ -53,11 +58,8 @@ export async function inspectModules(
   return { modules, problems };
 }
 
-async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Promise<Permissions> {
-  const { entry } = candidate;
-  const options = { memory: entry.limits.memory, isolation: entry.isolation };
-  // Each in a hull of its own: one that ends its hull spoils nothing for the others.
-  const life = new Life(fleet.take(options, true), {
+async function ask(candidate: Candidate, cell: Cell, serverName: string): Promise<Permissions> {
+  const life = new Life(cell, {
     ...candidate,
     homeserver: { serverName },
     store: noStore,
@@ -66,7 +68,7 @@ async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Prom
     reservedPaths: [],
     denied: () => {},
     hostFailed: () => {},
-    violated: ({ cell }) => cell.kill(),
+    violated: () => cell.kill(),
     throttled: () => {},
     drained: () => {},
   });
@@ -79,7 +81,7 @@ async function ask(candidate: Candidate, fleet: Fleet, serverName: string): Prom
     if (error instanceof StartFailure && error.code === 'NotGranted') return life.asked;
     throw error;
   } finally {
-    life.cell.kill();
+    cell.kill();
   }
 }
 

@@ -299,7 +299,8 @@ function startFailure(
   if (name === 'ConfigError') return new StartFailure(failure, message, { issues: issues ?? [] });
   if (name === 'ApiError') return new StartFailure(failure, message);
   const mapped = mapStack(stack ?? '', bundle);
-  const place = bundle.inputs.flatMap((input) => new RegExp(`${escapeRegExp(input)}:\\d+:\\d+`).exec(mapped) ?? [])[0];
+  // The place next to the throw that is the module's.
+  const [place] = new RegExp(`(?:${bundle.sources.map(escapeRegExp).join('|')}):\\d+:\\d+`).exec(mapped) ?? [];
   return new StartFailure(failure, `${name}: ${message}${place === undefined ? '' : ` (${place})`}`, { stack: mapped });
 }
 

@@ -69,6 +69,12 @@ const PARKED = 'the module failed too often and is not asked at present';
 /** Failures of a call that are none of the module; that its cell was lost is counted once, whatever it was being asked. */
 const NOT_COUNTED: ReadonlySet<FailureKind> = new Set(['api_timeout', 'queue_timeout', 'parked', 'stopped', 'crashed']);
 
+/** The cell that a module of that entry lives in. */
+export const cellOptionsOf = ({ limits: { memory }, isolation }: ModuleEntry): CellOptions => ({ memory, isolation });
+
+/** Whether it never shares a hull. */
+export const livesAlone = ({ hull, isolation }: ModuleEntry): boolean => hull === 'own' || isolation === 'thread';
+
 export class SupervisedModule implements Askable {
   readonly entry: ModuleEntry;
   /** A hull of its own until then, on the clock of `performance.now()`. */
@@ -154,11 +160,11 @@ export class SupervisedModule implements Askable {
   }
 
   get cellOptions(): CellOptions {
-    return { memory: this.entry.limits.memory, isolation: this.entry.isolation };
+    return cellOptionsOf(this.entry);
   }
 
   get hasOwnHull(): boolean {
-    return this.entry.hull === 'own' || this.entry.isolation === 'thread' || this.quarantinedUntil > performance.now();
+    return livesAlone(this.entry) || this.quarantinedUntil > performance.now();
   }
 
   /** Whether a life of it is in that cell, or was until the cell ended. */

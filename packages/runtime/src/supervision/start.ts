@@ -4,7 +4,8 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { closeNames, type Homeserver } from '@bulkhead/sdk/contract';
-import { createFetcher } from '../api/network.js';
+import type { Fetcher } from '../api/network.js';
+import { noNetwork } from '../api/no-network.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { Fault, ModuleEntry, Problem } from '../config/entry.js';
 import { problemAt, says } from '../config/problem.js';
@@ -36,7 +37,8 @@ export interface Started {
   readonly problems: readonly Problem[];
 }
 
-const insideEntry = fileURLToPath(new URL('../cell/inside/connect.js', import.meta.url));
+/** The runtime's inside, made into one file when it was built. */
+const insideEntry = fileURLToPath(new URL('../bundles/inside.mjs', import.meta.url));
 
 /** Starting a cell takes a core for a fifth of a second: more at once would only make all of them late. */
 const ABREAST = availableParallelism();
@@ -66,7 +68,9 @@ export async function startModules(
   // Whatever finished first: modules stand in the order of the configuration.
   candidates.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
 
-  const begun = candidates.map((candidate) => new Beginning(candidate, services, lock));
+  const begun = await Promise.all(
+    candidates.map(async (candidate) => new Beginning(candidate, services, lock, await fetcherOf(candidate.entry))),
+  );
   await each(begun, (beginning) => beginning.configure());
   await each(begun, (beginning) => beginning.setUp());
   // Again for those whose hull was taken down by another one's set-up.
@@ -103,6 +107,12 @@ export async function load(entry: ModuleEntry): Promise<Candidate | { readonly p
   return { entry, bundle: result, exportName: (resolved as { exportName: string }).exportName };
 }
 
+async function fetcherOf({ permissions: { network } }: ModuleEntry): Promise<Fetcher> {
+  if (network.length === 0) return noNetwork;
+  const { createFetcher } = await import('../api/network.js');
+  return createFetcher({ grants: network });
+}
+
 class Beginning {
   readonly module: SupervisedModule;
   readonly problems: Problem[] = [];
@@ -112,7 +122,12 @@ class Beginning {
   readonly #entry: ModuleEntry;
   readonly #lock: Lock | undefined;
 
-  constructor({ entry, bundle, exportName }: Candidate, services: StartServices, lock: Lock | undefined) {
+  constructor(
+    { entry, bundle, exportName }: Candidate,
+    services: StartServices,
+    lock: Lock | undefined,
+    fetcher: Fetcher,
+  ) {
     this.#entry = entry;
     this.#lock = lock;
     this.module = new SupervisedModule(
@@ -122,7 +137,7 @@ class Beginning {
         exportName,
         homeserver: services.homeserver,
         store: services.storeOf(entry),
-        fetcher: createFetcher({ grants: entry.permissions.network }),
+        fetcher,
         log: createModuleLog(services.logger, entry.id),
         reservedPaths: services.reservedPaths,
         denied: createDenialLog(services.logger, entry.id),

@@ -45,6 +45,13 @@ export class Workshop {
     this.#limits = { ...LIMITS, ...limits };
   }
 
+  /** Starts the process, so that it is there when the first job comes. */
+  prepare(): void {
+    if (this.#child !== undefined) return;
+    this.#start();
+    this.#rest();
+  }
+
   /** Never rejects. */
   do(job: Job): Promise<Outcome> {
     return new Promise((done) => {
@@ -71,6 +78,7 @@ export class Workshop {
   }
 
   #rest(): void {
+    clearTimeout(this.#idle);
     const child = this.#child;
     child?.unref();
     child?.channel?.unref();
@@ -146,6 +154,8 @@ export class Workshop {
 }
 
 const workshop = new Workshop();
+
+export const prepareWorkshop = (): void => workshop.prepare();
 
 export const bundleApart = (request: BundleRequest): Promise<Bundle | LoadFailure> =>
   workshop.do({ kind: 'bundle', request }) as Promise<Bundle | LoadFailure>;

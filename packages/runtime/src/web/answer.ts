@@ -160,12 +160,19 @@ function mayLeave(header: string, { permissions }: ModuleEntry): boolean {
 
 function withoutCredentials(request: Request, granted: boolean): { url: string; headers: [string, string][] } {
   if (granted) return { url: request.url, headers: [...request.headers] };
-  const url = new URL(request.url);
-  if (url.searchParams.has('access_token')) url.searchParams.delete('access_token');
+  const headers = [...request.headers].filter(([name]) => !CREDENTIALS.includes(name.toLowerCase()));
   return {
-    url: url.href,
-    headers: [...request.headers].filter(([name]) => !CREDENTIALS.includes(name.toLowerCase())),
+    url: withoutToken(request.url),
+    // The page that a client comes from may have been asked for with a token.
+    headers: headers.map(([name, value]) => [name, name === 'referer' ? withoutToken(value) : value]),
   };
+}
+
+function withoutToken(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url?.searchParams.has('access_token')) return text;
+  url.searchParams.delete('access_token');
+  return url.href;
 }
 
 function limited(body: ReadableStream<Uint8Array>, most: number, exceeded: () => void): ReadableStream<Uint8Array> {

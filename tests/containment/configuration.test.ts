@@ -287,7 +287,7 @@ t.test('sources that would close the wrapper, or go on for ever, stop at the bun
 const { Workshop } = (await import(
   new URL('./supervision/workshop.js', import.meta.resolve('@bulkhead/runtime')).href
 )) as typeof import('../../packages/runtime/src/supervision/workshop.ts');
-const insideEntry = fileURLToPath(new URL('./cell/inside/connect.js', import.meta.resolve('@bulkhead/runtime')));
+const insideEntry = fileURLToPath(new URL('./bundles/inside.mjs', import.meta.resolve('@bulkhead/runtime')));
 
 t.test('a bundle that takes for ever is given up, and the next one is made', async (t) => {
   const dir = t.testdir({

@@ -6,6 +6,8 @@ export const layerNames = [
   'hull_flags',
   /** Permission flags of each cell's own. */
   'cell_flags',
+  /** What the operating system adds around a hull. */
+  'sandbox',
   /** The removal of what reaches other processes. */
   'signals',
   /** SES: frozen intrinsics and a compartment. */

@@ -101,6 +101,12 @@ export class Target {
     return this.victim.port;
   }
 
+  /** What an attacker would like to know. */
+  get whereabouts(): Readonly<Record<string, unknown>> {
+    const { port, controlPort, pid, secretFile } = this.victim;
+    return { port, control: controlPort, hostPid: pid, secretFile };
+  }
+
   /** Has all modules asked about an event that names this one. */
   ask(content: Readonly<Record<string, unknown>> = {}): Promise<SeenOutcome> {
     return this.victim.call('checkEventForSpam', message('hello', { ...content, attack: this.id }));

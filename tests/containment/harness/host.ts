@@ -2,6 +2,7 @@
 // A second server, for the suite alone, tells what it looks like from inside, and takes commands.
 
 import { once } from 'node:events';
+import { openSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +22,9 @@ const options = JSON.parse(process.argv[2] ?? '{}') as HostOptions;
 const layersFile = new URL('./layers.js', import.meta.resolve('@bulkhead/runtime')).href;
 const { layers } = (await import(layersFile)) as { layers: { takeOff(...taken: readonly Layer[]): void } };
 layers.takeOff(...options.layersOff);
+
+// Open, as a database's files would be.
+openSync(options.secretFile, 'r+');
 
 /** Floods are told in the log as well: what is older than this many lines is forgotten. */
 const MOST_LINES = 5_000;
@@ -62,10 +66,13 @@ modules.on('hull', (event) => hulls.push(event));
 const delay = monitorEventLoopDelay({ resolution: 2 });
 delay.enable();
 
+const noState = { get: () => undefined, list: () => [], entries: () => [] };
+
 /** What clients see. */
 async function answerClient(request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (pathname === '/alive') return new Response('alive');
+  if (pathname === '/redirect') return Response.redirect(`http://127.0.0.1:${control}/secret`, 302);
   if (pathname === '/send') {
     const outcome = await modules.spamChecker.checkEventForSpam((await request.json()) as EventData);
     return outcome.allowed ? Response.json({ event_id: '$event' }) : refusalResponse(outcome);
@@ -82,7 +89,7 @@ async function obey(request: Request): Promise<unknown> {
         {},
         ...Object.values(modules).filter((value) => typeof value === 'object'),
       ) as Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
-      return methods[callback]?.(...args);
+      return methods[callback]?.(...args, ...(callback === 'checkEventAllowed' ? [noState] : []));
     }
     case '/reload': {
       const { text } = (await request.json()) as { text: string };
@@ -96,6 +103,8 @@ async function obey(request: Request): Promise<unknown> {
     case '/calm':
       delay.reset();
       return {};
+    case '/secret':
+      return 'nobody but the suite may see this';
     case '/collect':
       (globalThis as { gc?: () => void }).gc?.();
       return {};

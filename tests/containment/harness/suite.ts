@@ -28,13 +28,14 @@
  *   200 ms; both times what the bystander suffered meanwhile. What was late once is tried again, and on a machine that is busy
  *   with other things (which the bystander tells) so is what failed; thrice running is a failure;
  * - the good modules' verdicts and pages are right, and none is lost but at the end of a hull, and then no more than were running;
- * - when all attacks of a victim are over: both good modules run, memory is within 64 MiB of what it was, no descriptor and no
- *   thread is left, and no process outlives it.
+ * - when all attacks of a victim are over: both good modules run, memory is within 64 MiB of what it was (with `containment:
+ *   process`), no descriptor and no thread is left, and no process outlives it.
  *
  * Runs with `containment: process`, then `thread` (an attack with `thread` shows there that it is not stopped), then with the layers of
  * `without` off. What was seen goes to results/<Node's major>/<class>.json; report.ts makes the table of docs/security.md from it.
  * `npm test` takes a sample, with `containment: process`; CONTAINMENT=full, as in `npm run test:containment`, tries everything.
- * `ONLY=loop npx tap run containment/block.test.ts` runs the attacks whose name has that in it; `LOG=1` shows the hosts' logs.
+ * `ONLY=loop npx tap run containment/block.test.ts` runs the attacks whose name has that in it; `LOG=1` shows the hosts' logs;
+ * `PATIENCE=5000` waits no longer for what does not come.
  */
 
 import t, { type Test } from 'tap';
@@ -47,7 +48,7 @@ import { type Containment, configText, type Entry, neighbours, spawnScript, Vict
 /** The short run, part of `npm test`, is a sample: every third attack, and every one that has a layer to take off. */
 const isFull = process.env.CONTAINMENT === 'full';
 const SAMPLE = 3;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = Number(process.env.PATIENCE ?? 30_000);
 /** At rest, before the first attack on a victim. */
 const REST_MS = 700;
 /** After an attack, to see whether everybody goes on. */
@@ -235,8 +236,11 @@ class Siege {
     const before = this.#before;
     // It has no hurry to tidy up, but it must come to an end.
     let after = await victim.inventory();
+    // What threads of its own took, a process gives back to the system when it likes.
+    const isSmall = (): boolean =>
+      this.#containment === 'thread' || after.residentMiB <= before.residentMiB + MEMORY_MIB;
     const isTidy = (): boolean =>
-      after.residentMiB <= before.residentMiB + MEMORY_MIB &&
+      isSmall() &&
       after.threads <= before.threads &&
       after.descriptors <= before.descriptors &&
       after.hulls <= before.hulls;
@@ -245,10 +249,7 @@ class Siege {
       after = await victim.inventory();
     }
     t.comment({ before, after });
-    t.ok(
-      after.residentMiB <= before.residentMiB + MEMORY_MIB,
-      `memory: ${before.residentMiB} to ${after.residentMiB} MiB`,
-    );
+    t.ok(isSmall(), `memory: ${before.residentMiB} to ${after.residentMiB} MiB`);
     t.ok(after.threads <= before.threads, `threads: ${before.threads} to ${after.threads}`);
     t.ok(after.descriptors <= before.descriptors, `descriptors: ${before.descriptors} to ${after.descriptors}`);
     t.ok(after.hulls <= before.hulls, `hulls: ${before.hulls} to ${after.hulls}`);

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -19,6 +19,8 @@ export interface HostOptions {
   readonly containment: Containment;
   readonly layersOff: readonly Layer[];
   readonly storage: string;
+  /** Where its signing key lies. */
+  readonly secretFile: string;
   /** The text of the first configuration. */
   readonly config: string;
 }
@@ -80,18 +82,23 @@ export const neighbours: readonly Entry[] = [
   { module: './modules/neighbours.ts#Page', id: 'page' },
 ];
 
+/** What is in its key file and its environment, for modules to look for. */
+const SECRET = 'ed25519 key-of-the-host';
+
 /** JSON is YAML. */
 export const configText = (entries: readonly Entry[]): string => JSON.stringify({ modules: entries }, null, 2);
 
 export class Victim {
   readonly pid: number;
   readonly port: number;
+  /** Where the suite's own commands go to. */
+  readonly controlPort: number;
+  readonly secretFile: string;
   readonly containment: Containment;
   /** How it ended, once it has. */
   exit: string | undefined;
   readonly #child: ChildProcess;
-  readonly #control: number;
-  readonly #storage: string;
+  readonly #folder: string;
   readonly #hulls = new Set<number>();
   readonly #stderr: () => string;
 
@@ -99,14 +106,16 @@ export class Victim {
     child: ChildProcess,
     ports: { readonly port: number; readonly control: number },
     options: HostOptions,
+    folder: string,
     stderr: () => string,
   ) {
     this.#child = child;
     this.pid = child.pid as number;
     this.port = ports.port;
     this.containment = options.containment;
-    this.#control = ports.control;
-    this.#storage = options.storage;
+    this.controlPort = ports.control;
+    this.secretFile = options.secretFile;
+    this.#folder = folder;
     this.#stderr = stderr;
     child.once('exit', (code, signal) => {
       this.exit = `${signal ?? `exit code ${code}`} ${this.#stderr().slice(-500)}`.trim();
@@ -115,10 +124,16 @@ export class Victim {
 
   /** Starts one, with the good modules in it. */
   static async start(containment: Containment, layersOff: readonly Layer[] = []): Promise<Victim> {
-    const storage = await mkdtemp(join(tmpdir(), 'bulkhead-containment-'));
-    const options: HostOptions = { containment, layersOff, storage, config: configText(neighbours) };
-    const { child, ready, stderr } = await spawnScript('host.ts', [JSON.stringify(options)], ['--expose-gc']);
-    return new Victim(child, ready as { port: number; control: number }, options, stderr);
+    const folder = await mkdtemp(join(tmpdir(), 'bulkhead-containment-'));
+    const secretFile = join(folder, 'signing.key');
+    await writeFile(secretFile, SECRET);
+    const storage = join(folder, 'module-data');
+    const options: HostOptions = { containment, layersOff, storage, secretFile, config: configText(neighbours) };
+    const { child, ready, stderr } = await spawnScript('host.ts', [JSON.stringify(options)], {
+      flags: ['--expose-gc'],
+      env: { SIGNING_KEY: SECRET },
+    });
+    return new Victim(child, ready as { port: number; control: number }, options, folder, stderr);
   }
 
   /** Its hulls, living or dying. */
@@ -193,12 +208,12 @@ export class Victim {
     for (const until = performance.now() + 3_000; alive().length > 0 && performance.now() < until; ) await sleep(20);
     const orphans = alive();
     for (const pid of orphans) process.kill(pid, 'SIGKILL');
-    await rm(this.#storage, { recursive: true, force: true });
+    await rm(this.#folder, { recursive: true, force: true });
     return orphans;
   }
 
   async #command<T>(path: string, body?: object): Promise<T> {
-    const { status, body: text } = await ask(this.#control, path, body && { body: JSON.stringify(body) });
+    const { status, body: text } = await ask(this.controlPort, path, body && { body: JSON.stringify(body) });
     if (status !== 200) throw new Error(`the victim answered ${status} to ${path}: ${text}`);
     return JSON.parse(text) as T;
   }
@@ -212,13 +227,17 @@ export interface Inventory {
 }
 
 /** Runs a script of this folder until its first line, which says where it can be reached. */
-export async function spawnScript(script: string, args: readonly string[] = [], flags: readonly string[] = []) {
+export async function spawnScript(
+  script: string,
+  args: readonly string[] = [],
+  { flags = [], env: more = {} }: { readonly flags?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},
+) {
   const { NODE_OPTIONS: _, ...env } = process.env;
   const file = fileURLToPath(new URL(script, import.meta.url));
   const child = spawn(process.execPath, ['--import=tsx', ...flags, file, ...args], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     stdio: ['pipe', 'pipe', 'pipe'],
-    env,
+    env: { ...env, ...more },
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

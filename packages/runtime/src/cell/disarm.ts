@@ -6,7 +6,7 @@ import os from 'node:os';
 
 /** Called once per thread, before any module's code. The rest of the process goes without a scratch. */
 export function disarm(): void {
-  for (const name of ['kill', '_kill', '_debugProcess', '_debugEnd']) Reflect.deleteProperty(process, name);
+  for (const name of ['kill', '_kill']) Reflect.deleteProperty(process, name);
   Reflect.deleteProperty(os, 'setPriority');
   syncBuiltinESMExports();
 }

@@ -16,8 +16,8 @@ const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Messages quote modules, who would write lines of their own in the host's name, or on the admin's terminal. */
 export function withPlainMessages(logger: Logger): Logger {
-  const escape = (control: string): string => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  const plain = (message: string): string => message.replace(CONTROLS, escape);
+  const spelled = (control: string): string => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const plain = (message: string): string => message.replace(CONTROLS, spelled);
   return {
     debug: (fields, message) => logger.debug(fields, plain(message)),
     info: (fields, message) => logger.info(fields, plain(message)),

@@ -44,6 +44,8 @@ export class Fleet {
   /** Warm cells, and those being warmed, by hull. */
   readonly #spares = new Map<Hull, Cell[]>();
   readonly #hulls = new Set<Hull>();
+  /** Whose end is nobody's doing. */
+  readonly #released = new WeakSet<Hull>();
   readonly #budget = createCommonBudget();
   #sharedSlots = LEAST_SHARED_SLOTS;
   #needs: CellOptions[] = [];
@@ -122,7 +124,9 @@ export class Fleet {
   release(hull: Hull): void {
     if (this.#isKept(hull)) return;
     const spares = this.#spares.get(hull) ?? [];
-    if ([...hull.cells].every((cell) => spares.includes(cell))) void hull.close();
+    if (![...hull.cells].every((cell) => spares.includes(cell))) return;
+    this.#released.add(hull);
+    void hull.close();
   }
 
   async close(): Promise<void> {
@@ -179,7 +183,7 @@ export class Fleet {
       if (hull === this.#shared) this.#shared = undefined;
       if (hull === this.#refuge) this.#refuge = undefined;
       if (this.#closed) return;
-      this.#options.hullExited(hull, { ...exit, busy });
+      if (!this.#released.has(hull)) this.#options.hullExited(hull, { ...exit, busy });
       this.#scheduleWarmUp();
     });
     return hull;

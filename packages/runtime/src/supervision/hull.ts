@@ -108,8 +108,8 @@ const AFTERMATH_MS = 50;
 const LONGEST_KILL_MS = 3_000;
 const LOOK_MS = 20;
 /** The control pipe: what a hull of two hundred busy cells reports is within this. */
-const REPORT_BYTES_PER_MS = 1_000;
-const REPORT_BURST = 2 << 20;
+const REPORT_BYTES_PER_MS = 256;
+const REPORT_BURST = 512 << 10;
 /** Bytes of a hull's standard error: what is kept of them, and what is read at a time. */
 const STDERR_KEPT = 4_000;
 const STDERR_BURST = 256 * 1024;

@@ -2,6 +2,7 @@
 // process more, the same number. Each was tried once before it is relied on.
 
 import { spawnSync } from 'node:child_process';
+import { layers } from '../layers.js';
 
 export type Sandbox = 'auto' | 'none' | 'required';
 
@@ -44,7 +45,7 @@ const tried = new Map<boolean, Wrapping>();
  * @param network whether the hull keeps the network: for modules that are trusted with it
  */
 export function wrapping(sandbox: Sandbox, files: readonly string[], network: boolean): Wrapping {
-  if (sandbox === 'none' || process.platform !== 'linux') {
+  if (sandbox === 'none' || process.platform !== 'linux' || !layers.has('sandbox')) {
     return { command: [], missing: sandbox === 'required' ? ['Linux'] : [] };
   }
   // Both at once, when the first hull is spawned: trying blocks, and a module with a network of its own may come by a reload.
@@ -55,13 +56,13 @@ export function wrapping(sandbox: Sandbox, files: readonly string[], network: bo
   return tried.get(network) as Wrapping;
 }
 
-function tryLayers(layers: readonly Layer[], files: readonly string[]): Wrapping {
+function tryLayers(wanted: readonly Layer[], files: readonly string[]): Wrapping {
   // Most often all of it can be had, and starting programs takes time.
-  const best = layers.flatMap(({ ways }) => ways[0] ?? []);
+  const best = wanted.flatMap(({ ways }) => ways[0] ?? []);
   if (works(best, files)) return { command: best, missing: [] };
   const command: string[] = [];
   const missing: string[] = [];
-  for (const { name, ways } of layers) {
+  for (const { name, ways } of wanted) {
     const way = ways.find((candidate) => works([...command, ...candidate], files));
     if (way === undefined) missing.push(name);
     else command.push(...way);

@@ -84,7 +84,11 @@ export class FrameReader {
     this.#paused = false;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const chunk of waiting) this.push(chunk);
+    for (const chunk of waiting) {
+      const offset = this.#cut(chunk);
+      // A copy already: large ones are read in many turns.
+      if (offset < chunk.length) this.#waiting.push(chunk.subarray(offset));
+    }
   }
 
   /** @throws ProtocolViolation */

@@ -201,7 +201,7 @@ export default {
       'declared-dependencies',
       'What is imported stands in the manifest.',
       { path: '^packages/[^/]+/(src|homeserver|modules)/' },
-      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional'] },
+      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional'], dependencyTypesNot: ['npm-peer'] },
     ),
     never(
       'resolvable',

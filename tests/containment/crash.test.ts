@@ -7,6 +7,7 @@ import {
   allowed,
   answered,
   askedTimes,
+  type Expectation,
   either,
   ended,
   failed,
@@ -16,6 +17,7 @@ import {
   livesOn,
   logged,
   neighboursSuffer,
+  notEnded,
   refused,
   restarted,
   type Seen,
@@ -56,6 +58,34 @@ const abort = (name: string, exported: string, more: Partial<Attack> = {}): Atta
   thread: LOST,
   ...more,
 });
+
+/** What V8's limits do not count. */
+const outside = (name: string, exported: string, more: Partial<Attack> = {}): Attack => ({
+  name,
+  module: `crash.ts#${exported}`,
+  entry: { timeout: '30s' },
+  provoke: whenAsked,
+  holds: [failed('crashed', /memory/), ended(/memory/), restarted],
+  layer: 'memory watch',
+  ...more,
+});
+
+/** V8 does not count it at all: it is the hull that grows, and nobody else lives there. */
+const byItself: Partial<Attack> = {
+  entry: { timeout: '30s', isolation: 'thread' },
+  holds: [failed('crashed'), either(ended(/memory/), hullEnded({ known: true, cause: /memory/ })), restarted],
+  endsHull: true,
+  variant: true,
+  thread: { lost: 'what V8 does not count, the homeserver’s process grows by' },
+};
+
+/** It got what it wanted, and keeps it. */
+function hullsHold(mebibytes: number): Expectation {
+  return (seen) => {
+    const held = seen.hullsMiB;
+    return held > mebibytes ? notEnded(seen) : `the hulls hold ${Math.round(held)} MiB`;
+  };
+}
 
 /** What goes wrong stays with the call, or does not even fail it. */
 const harmless = (name: string, exported: string, holds: Attack['holds'], more: Partial<Attack> = {}): Attack => ({
@@ -163,6 +193,16 @@ const attacks: readonly Attack[] = [
   abort('sorting 2^28 elements that are not there', 'Snap', { thread: { ...LOST, shows: hostDies } }),
   abort('JSON.parse of 30,000,000 arrays', 'ParseArrays'),
 
+  // Outside of the heap
+  outside('buffers in a loop', 'Buffers'),
+  outside('buffers with pauses in between', 'BuffersInSlices', {
+    without: { layers: ['memory'], shows: hullsHold(500) },
+  }),
+  outside('blobs', 'Blobs', { variant: true }),
+  outside('bodies of responses', 'Streams', { variant: true }),
+  outside('shared buffers in a trusted thread', 'SharedBuffers', byItself),
+  outside('memory of WebAssembly in a trusted thread', 'WasmMemory', byItself),
+
   // The stack
   harmless('endless recursion', 'Recursion', [failed('threw'), livesOn], { layer: 'stack limit' }),
   harmless('200,000 nested Proxies', 'DeepProxies', either(failed('threw'), answered(/did it/)), {
@@ -261,7 +301,10 @@ const attacks: readonly Attack[] = [
   ...byNode('process.exit', 'ProcessExit', failed('crashed')),
   ...byNode('process.reallyExit', 'ReallyExit', either(failed('crashed'), hullEnded())),
   ...byNode('process.abort', 'ProcessAbort', []),
-  ...byNode('a signal to its own process', 'KillItself', hullEnded(), { endsHull: true }),
+  ...byNode('a signal to its own process', 'KillItself', [], {
+    without: { layers: ['ses', 'signals'], shows: hullEnded() },
+    endsHull: true,
+  }),
   ...byNode('process.binding', 'Binding', []),
   ...byNode('process.dlopen', 'Dlopen', []),
   ...byNode('v8.setFlagsFromString', 'Flags', []),
@@ -275,13 +318,15 @@ const attacks: readonly Attack[] = [
   trusted('process.exit', 'ProcessExit', [failed('crashed'), lostAlone]),
   trusted('process.reallyExit', 'ReallyExit', [failed('crashed'), lostAlone]),
   trusted('process.abort', 'ProcessAbort', either(denied, hullEnded({ known: true }))),
-  trusted('SIGKILL to its own process', 'KillItself', [failed('crashed'), hullEnded({ known: true })]),
-  // Node's threads have a handler for it, which passes over what came by kill().
-  trusted('SIGSEGV to its own process', 'Segfault', either(failed('crashed'), answered(/did it/))),
-  trusted('SIGSTOP to its own process', 'Stop', [
-    either(failed('module_timeout'), failed('queue_timeout')),
-    hullEnded({ known: true }),
-  ]),
+  trusted('SIGKILL to its own process', 'KillItself', [denied, livesOn], {
+    layer: 'removal of signals',
+    without: { layers: ['signals'], shows: hullEnded({ known: true }) },
+  }),
+  trusted('SIGSTOP to its own process', 'Stop', [denied, livesOn], {
+    layer: 'removal of signals',
+    without: { layers: ['signals'], shows: either(failed('module_timeout'), failed('queue_timeout')) },
+    variant: true,
+  }),
   trusted('process.binding', 'Binding', either(denied, answered(/did it/))),
   trusted('process.dlopen', 'Dlopen', denied),
   trusted('v8.setFlagsFromString', 'Flags', either(failed('crashed'), failed('threw'))),

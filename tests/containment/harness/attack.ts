@@ -76,6 +76,8 @@ export interface Seen {
   readonly exit: string | undefined;
   /** How many cores the host and its hulls had in the last moment. */
   readonly cores: number;
+  /** What is resident of its hulls together, in MiB. */
+  readonly hullsMiB: number;
   /** Log lines since the attack began. */
   readonly log: readonly LogLine[];
   readonly hulls: Snapshot['hulls'];

@@ -94,7 +94,7 @@ export class Probes {
 
   async #weigh(): Promise<void> {
     while (this.#running) {
-      const hulls = this.#victim.hulls().reduce((sum, pid) => sum + residentMiB(pid), 0);
+      const hulls = this.#victim.hullsMiB();
       this.#peak = Math.max(this.#peak, residentMiB(this.#victim.pid));
       this.#hullsPeak = Math.max(this.#hullsPeak, hulls);
       await sleep(MEMORY_EVERY_MS);

@@ -143,6 +143,11 @@ export class Victim {
     return hulls;
   }
 
+  /** What is resident of its hulls together. */
+  hullsMiB(): number {
+    return this.hulls().reduce((sum, pid) => sum + residentMiB(pid), 0);
+  }
+
   /** Milliseconds of CPU that it and its hulls have had. */
   cpuMs(): number {
     return [this.pid, ...this.hulls()].reduce((sum, pid) => sum + cpuMsOf(pid), 0);

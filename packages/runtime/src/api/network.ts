@@ -6,7 +6,8 @@ import { lookup as resolve } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { ApiError } from '@bulkhead/sdk/contract';
 import { Agent, buildConnector, Headers, Pool, Request, type Response, fetch as undiciFetch } from 'undici';
-import { checkHost, createHostGrants, failed, type HostGrants, parseUrl } from './hosts.js';
+import { checkHost, failed, parseUrl } from './fetchable.js';
+import { createHostGrants, type HostGrants } from './hosts.js';
 import { grantLine, permissionDenied } from './permissions.js';
 
 export interface Fetcher {

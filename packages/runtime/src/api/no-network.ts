@@ -1,6 +1,7 @@
 // For modules without a grant, whose every request is refused: the network's own code takes a tenth of a second to load.
 
-import { checkHost, createHostGrants, failed, parseUrl } from './hosts.js';
+import { checkHost, failed, parseUrl } from './fetchable.js';
+import { createHostGrants } from './hosts.js';
 import type { Fetcher } from './network.js';
 
 const nowhere = createHostGrants([]);

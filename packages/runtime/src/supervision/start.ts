@@ -149,7 +149,7 @@ class Beginning {
     if (entry.isolation !== 'thread') return;
     services.logger.warn(
       { module: entry.id },
-      `${entry.id} runs with isolation: thread and has to be trusted: the network, signals and descriptors are open to it`,
+      `${entry.id} runs with isolation: thread and has to be trusted: the network and descriptors are open to it`,
     );
   }
 

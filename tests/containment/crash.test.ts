@@ -331,7 +331,11 @@ const attacks: readonly Attack[] = [
   trusted('process.dlopen', 'Dlopen', denied),
   trusted('v8.setFlagsFromString', 'Flags', either(failed('crashed'), failed('threw'))),
   trusted('an inspector', 'Inspector', either(denied, failed('module_timeout'))),
-  trusted('closing descriptors 0 to 200', 'CloseDescriptors', either(failed('crashed'), failed('module_timeout'))),
+  trusted(
+    'closing descriptors 0 to 200',
+    'CloseDescriptors',
+    either(failed('crashed'), failed('module_timeout'), failed('parked')),
+  ),
   trusted('writing to descriptors 0 to 200', 'WriteDescriptors', [
     either(failed('crashed'), failed('module_timeout'), failed('parked')),
     either(hullEnded({ known: true }), ended(/(?:)/)),

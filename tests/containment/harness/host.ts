@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -143,7 +144,9 @@ function plain(fields: object): unknown {
 }
 
 const listen = async (fetch: (request: Request) => Promise<Response>): Promise<number> => {
-  const server = createAdaptorServer({ fetch });
+  const server = createAdaptorServer({ fetch }) as Server;
+  // Longer than anybody waits: one that is closed just when it is used again would look like an attack that succeeds.
+  server.keepAliveTimeout = 300_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;

@@ -69,28 +69,25 @@ const PIECE = 16 * 2 ** 20;
 /** The test without this layer has to end some time. */
 const ENOUGH = 40;
 const piece = (): Uint8Array<ArrayBuffer> => new Uint8Array(PIECE).fill(1);
-/** Is never done, so that whatever it holds is not given back. */
-async function keeping(hoard: unknown[], add: () => unknown, pauseMs: number): Promise<never> {
+const hoard: unknown[] = [];
+async function keeping(add: () => unknown, pauseMs: number): Promise<never> {
   while (hoard.length < ENOUGH) {
     hoard.push(add());
     if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
-  await forget();
-  throw hoard;
+  return forget();
 }
-export const Buffers = inCallback(() => keeping([], piece, 0));
-export const BuffersInSlices = inCallback(() => keeping([], piece, 20));
-export const Blobs = inCallback(() => keeping([], () => new Blob([piece()]), 1));
-export const Streams = inCallback(() => keeping([], () => new Response(piece()).body?.getReader().read(), 5));
-export const SharedBuffers = inCallback(() =>
-  keeping([], () => new Uint8Array(new SharedArrayBuffer(PIECE)).fill(1), 20),
-);
+export const Buffers = inCallback(() => keeping(piece, 0));
+export const BuffersInSlices = inCallback(() => keeping(piece, 20));
+export const Blobs = inCallback(() => keeping(() => new Blob([piece()]), 1));
+export const Streams = inCallback(() => keeping(() => new Response(piece()).body?.getReader().read(), 5));
+export const SharedBuffers = inCallback(() => keeping(() => new Uint8Array(new SharedArrayBuffer(PIECE)).fill(1), 20));
 export const WasmMemory = inCallback(() => {
   // Of the web, not of the language: the sources of modules have no types for it.
   const { WebAssembly } = globalThis as unknown as {
     WebAssembly: { Memory: new (limits: object) => { readonly buffer: ArrayBuffer } };
   };
-  return keeping([], () => new Uint8Array(new WebAssembly.Memory({ initial: PIECE / 65_536 }).buffer).fill(1), 20);
+  return keeping(() => new Uint8Array(new WebAssembly.Memory({ initial: PIECE / 65_536 }).buffer).fill(1), 20);
 });
 
 // The stack

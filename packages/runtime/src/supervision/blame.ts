@@ -40,11 +40,13 @@ export class Blamer {
     busy: readonly SupervisedModule[],
     inhabitants: readonly SupervisedModule[],
   ): readonly SupervisedModule[] {
-    if (busy.length > 0) return busy;
+    const asked = inhabitants.filter((module) => module.isAskedIn(hull));
+    // One that has begun nothing yet may be busy with its start, and those who were asked did it.
+    const isStart = [...exit.busy].every((cell) => cell.marks().begun === 0);
+    if (busy.length > 0) return isStart ? [...new Set([...busy, ...asked])] : busy;
     // What was busy was a module in its first set-up: it fails there, and is named there.
     if (exit.busy.size > 0) return [];
     if (inhabitants.length === 1) return inhabitants;
-    const asked = inhabitants.filter((module) => module.isAskedIn(hull));
     if (asked.length > 0) return asked;
     const again = performance.now() - this.#unknownAt < UNKNOWN_WINDOW_MS;
     this.#unknownAt = performance.now();

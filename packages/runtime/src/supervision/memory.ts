@@ -16,6 +16,8 @@ const HULL_BYTES = 112 * MEBIBYTE;
 const CELL_BYTES = 24 * MEBIBYTE;
 /** What one busy cell may add beyond its limit before it alone is ended. */
 const SLACK_BYTES = 48 * MEBIBYTE;
+/** What ended threads held is given back to the system in its own time. */
+const AFTERGLOW_MS = 30_000;
 /** A thread that was told to end has so much time to give its memory back. */
 const GRACE_MS = 200;
 
@@ -28,21 +30,32 @@ export function watchMemory(hull: Hull): MemoryWatch | undefined {
     call: 0,
     resident: 0,
   };
+  /** Cells, and when each was there. */
+  const seen = new Map<Cell, number>();
   let graceUntil = 0;
   let isLooking = false;
 
+  const allowedAt = (now: number): number => {
+    for (const cell of hull.cells) seen.set(cell, now);
+    let allowed = HULL_BYTES;
+    for (const [cell, at] of seen) {
+      if (now - at > AFTERGLOW_MS) seen.delete(cell);
+      else allowed += cell.memory + CELL_BYTES;
+    }
+    return allowed;
+  };
+
   const judge = (resident: number): void => {
-    const cells = [...hull.cells];
-    const busy = cells.filter((cell) => cell.isBusy());
+    const now = performance.now();
+    const busy = [...hull.cells].filter((cell) => cell.isBusy());
     const only = busy.length === 1 ? busy[0] : undefined;
     const call = only?.marks().current ?? 0;
     if (only !== since.only || call !== since.call) since = { only, call, resident };
     const grown = resident - since.resident;
     // Threads that give themselves back now and then look at themselves, and what grows meanwhile may be the others'.
     const isExcessive = only !== undefined && call !== 0 && grown > only.memory + SLACK_BYTES;
-    const allowed = HULL_BYTES + cells.reduce((sum, { memory }) => sum + memory + CELL_BYTES, 0);
+    const allowed = allowedAt(now);
     if ((!isExcessive && resident <= allowed) || !layers.has('memory')) return;
-    const now = performance.now();
     // One that alone is busy is told to end first; if that does not help, or it is nobody, the hull has to go.
     if (only !== undefined && resident <= 2 * allowed && graceUntil === 0) {
       graceUntil = now + GRACE_MS;

@@ -40,4 +40,7 @@ export function ask(port: number, path: string, { method, headers, body }: AskOp
   });
 }
 
+/** Closes connections that nobody uses: how many there are depends on how many answers were waited for at a time. */
+export const hangUp = (): void => agent.destroy();
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -40,7 +40,7 @@
 
 import t, { type Test } from 'tap';
 import { type Attack, type Expectation, type Lost, type Seen, Target, type Without } from './attack.ts';
-import { ask, sleep } from './http.ts';
+import { ask, hangUp, sleep } from './http.ts';
 import { type Latency, Probes } from './probes.ts';
 import { type AttackResult, type Figures, type Held, writeResults } from './results.ts';
 import { type Containment, configText, type Entry, neighbours, spawnScript, Victim } from './victim.ts';
@@ -234,6 +234,7 @@ class Siege {
     const victim = this.#victim;
     await victim.reload(configText(neighbours));
     await this.#probes.stop();
+    hangUp();
     const before = this.#before;
     // It has no hurry to tidy up (bundling ends its process after ten seconds), but it must come to an end.
     let after = await victim.inventory();

@@ -7,6 +7,7 @@ import {
   allowed,
   answered,
   askedTimes,
+  askedUntil,
   type Expectation,
   either,
   ended,
@@ -22,7 +23,6 @@ import {
   restarted,
   type Seen,
   status,
-  type Target,
   whenAsked,
   whenRequested,
 } from './harness/attack.ts';
@@ -252,7 +252,7 @@ const attacks: readonly Attack[] = [
     [answered(/threw all/), everyFailureThrew, livesOn],
     {
       entry: { timeout: '10s', limits: { memory: '256MiB' }, breaker: { failures: 1_000 } },
-      provoke: oneAfterAnother,
+      provoke: askedUntil('threw all'),
     },
   ),
   harmless(
@@ -261,7 +261,7 @@ const attacks: readonly Attack[] = [
     [answered(/threw all/), everyFailureThrew, livesOn],
     {
       entry: { timeout: '10s', limits: { memory: '256MiB' }, breaker: { failures: 1_000 } },
-      provoke: oneAfterAnother,
+      provoke: askedUntil('threw all'),
       variant: true,
     },
   ),
@@ -341,15 +341,6 @@ const attacks: readonly Attack[] = [
     either(hullEnded({ known: true }), ended(/(?:)/)),
   ]),
 ];
-
-/** Asks until it says that it has thrown everything. */
-async function oneAfterAnother(target: Target): Promise<readonly SeenOutcome[]> {
-  const outcomes: SeenOutcome[] = [];
-  for (let nth = 0; nth < 50 && !outcomes.at(-1)?.error?.includes('threw all'); nth++) {
-    outcomes.push(await target.ask({ nth }));
-  }
-  return outcomes;
-}
 
 function everyFailureThrew({ answer }: Seen): string | undefined {
   if (!Array.isArray(answer)) return 'it is still being asked';

@@ -6,6 +6,7 @@ import {
   all,
   allowed,
   answered,
+  askedUntil,
   either,
   ended,
   failed,
@@ -17,7 +18,7 @@ import {
   type Target,
   whenAsked,
 } from './harness/attack.ts';
-import type { Answer } from './harness/http.ts';
+import { type Answer, sleep } from './harness/http.ts';
 import { message } from './harness/probes.ts';
 import { containmentSuite } from './harness/suite.ts';
 import type { SeenOutcome } from './harness/victim.ts';
@@ -66,7 +67,7 @@ const comlink = (name: string, exported: string, more: Partial<Attack> = {}): At
 
 const attacks: readonly Attack[] = [
   // Answers
-  lie('30 answers that are none', 'Nonsense', [everyOneFailed, livesOn], { provoke: eachInTurn }),
+  lie('30 answers that are none', 'Nonsense', [everyOneFailed, livesOn], { provoke: askedUntil('all told') }),
   lie('a refusal that signs users out by its extra fields', 'Extra', [refusedAsItMay, livesOn], { provoke: whenSent }),
   lie('a thenable that settles twice', 'Thenable', [allowed, livesOn], { variant: true }),
   rule('a replacement in another room', 'OtherRoom', [failed('wrong_type', /room_id/), livesOn]),
@@ -151,16 +152,8 @@ const presence = {
 
 async function askedTwice(target: Target): Promise<readonly SeenOutcome[]> {
   const first = await target.ask();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await sleep(200);
   return [first, await target.ask({ later: true })];
-}
-
-async function eachInTurn(target: Target): Promise<readonly SeenOutcome[]> {
-  const outcomes: SeenOutcome[] = [];
-  for (let nth = 0; nth < 100 && !outcomes.at(-1)?.error?.includes('all told'); nth++) {
-    outcomes.push(await target.ask({ nth }));
-  }
-  return outcomes;
 }
 
 function everyOneFailed({ answer }: Seen): string | undefined {

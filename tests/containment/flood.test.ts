@@ -17,8 +17,9 @@ import {
   restarted,
   type Target,
   whenAsked,
-  whenRequested,
+  whenRequestedToTheEnd,
 } from './harness/attack.ts';
+import { type Answer, manyWhoGoAway } from './harness/http.ts';
 import { containmentSuite } from './harness/suite.ts';
 
 /** Its share of the host's time is used up: it is not read for a while, or for ever. */
@@ -92,18 +93,18 @@ const attacks: readonly Attack[] = [
 
   // Web
   flood('a response without end', 'EndlessBody', {
-    provoke: untilItBreaksOff,
+    provoke: whenRequestedToTheEnd,
     holds: [brokeOff, livesOn],
     layer: 'limit of response bodies',
   }),
   flood('a response without end, byte by byte', 'EndlessBytes', {
-    provoke: untilItBreaksOff,
+    provoke: whenRequestedToTheEnd,
     holds: heldBack,
     variant: true,
   }),
   flood('a response of 60 MB', 'LargeBody', {
     entry: { limits: { memory: '256MiB' } },
-    provoke: untilItBreaksOff,
+    provoke: whenRequestedToTheEnd,
     holds: [brokeOff, livesOn],
     layer: 'limit of response bodies',
     variant: true,
@@ -201,29 +202,14 @@ const attacks: readonly Attack[] = [
   }),
 ];
 
-/** @returns how the client's request ended */
-function untilItBreaksOff(target: Target): Promise<unknown> {
-  return whenRequested(target).catch((error: Error) => ({ status: 0, body: error.message }));
-}
-
 function brokeOff({ answer }: { readonly answer: unknown }): string | undefined {
   const { body } = answer as { body: string };
   return /aborted|socket hang up|terminated/.test(body) ? undefined : `it did not break off: ${body.slice(0, 100)}`;
 }
 
-/** Clients that ask for a large page, take its first bytes and read no further, and go after a while. */
-async function withManyWhoDoNotRead(target: Target): Promise<unknown> {
-  const { connect } = await import('node:net');
-  const sockets = Array.from({ length: 100 }, () => {
-    const socket = connect(target.port, '127.0.0.1');
-    socket.on('error', () => {});
-    socket.write('GET /_synapse/client/attacker HTTP/1.1\r\nHost: example.com\r\n\r\n');
-    socket.pause();
-    return socket;
-  });
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
-  for (const socket of sockets) socket.destroy();
-  return { status: 0, body: 'gone' };
+/** Clients that ask for a large page, and do not read it. */
+function withManyWhoDoNotRead({ port }: Target): Promise<Answer> {
+  return manyWhoGoAway(port, 100, 'GET /_synapse/client/attacker HTTP/1.1\r\nHost: example.com\r\n\r\n');
 }
 
 await containmentSuite('flood', attacks);

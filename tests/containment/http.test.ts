@@ -1,7 +1,7 @@
 // Modules as web servers: what reaches them of a request, and what reaches a client of their answers.
 
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import {
   type Attack,
   answered,
@@ -13,8 +13,9 @@ import {
   status,
   type Target,
   whenRequested,
+  whenRequestedToTheEnd,
 } from './harness/attack.ts';
-import { type Answer, sleep } from './harness/http.ts';
+import { type Answer, manyWhoGoAway } from './harness/http.ts';
 import { containmentSuite } from './harness/suite.ts';
 
 const web = (name: string, exported: string, holds: Attack['holds'], more: Partial<Attack> = {}): Attack => ({
@@ -42,6 +43,7 @@ const path = (name: string, exported: string, more: Partial<Attack> = {}): Attac
     ...more,
   });
 
+const HEAD = '/_synapse/client/attacker HTTP/1.1\r\nHost: example.com\r\n';
 const CREDENTIALS = {
   authorization: 'Bearer token-of-alice',
   cookie: 'session=token-of-alice',
@@ -127,13 +129,15 @@ const attacks: readonly Attack[] = [
 
   // Bodies
   web('a body that stalls, for 50 clients that go away', 'Stalls', [answered(/gone/), livesOn], {
-    provoke: (target) => manyWhoGoAway(target, 50),
+    provoke: ({ port }) => manyWhoGoAway(port, 50, `GET ${HEAD}\r\n`),
     layer: 'cancellation',
   }),
   web('no answer at all', 'Silent', [status(504), livesOn], { layer: 'timeout' }),
-  web('a body that breaks off', 'BreaksOff', [answered(/aborted|hang up/), livesOn], { provoke: brokenOff }),
+  web('a body that breaks off', 'BreaksOff', [answered(/aborted|hang up/), livesOn], {
+    provoke: whenRequestedToTheEnd,
+  }),
   web('a body that is no bytes', 'NotBytes', [either(answered(/aborted|hang up/), status(500), status(502)), livesOn], {
-    provoke: brokenOff,
+    provoke: whenRequestedToTheEnd,
     variant: true,
   }),
   web(
@@ -151,7 +155,8 @@ const attacks: readonly Attack[] = [
     variant: true,
   }),
   web('50 clients that send a byte a second', 'ReadsAll', [answered(/gone/), either(livesOn, restarted)], {
-    provoke: (target) => manyWhoDawdle(target, 50),
+    provoke: ({ port }) =>
+      manyWhoGoAway(port, 50, `POST ${HEAD}Content-Length: 1000\r\n\r\n`, (socket) => dawdle(socket)),
     layer: 'cancellation',
   }),
 
@@ -173,40 +178,10 @@ const attacks: readonly Attack[] = [
   ),
 ];
 
-function brokenOff(target: Target): Promise<unknown> {
-  return whenRequested(target).catch((error: Error) => ({ status: 0, headers: {}, body: error.message }));
-}
-
-const gone = { status: 0, headers: {}, body: 'gone' };
-
-/** Clients that hold their connections open in some way, and go after a while. */
-async function manyWith(target: Target, count: number, head: string, then: (write: (text: string) => void) => void) {
-  const sockets = Array.from({ length: count }, () => {
-    const socket = connect(target.port, '127.0.0.1');
-    socket.on('error', () => {});
-    socket.write(head);
-    then((text) => void socket.write(text));
-    return socket;
-  });
-  await sleep(1_500);
-  for (const socket of sockets) socket.destroy();
-  await sleep(200);
-  return gone;
-}
-
-const manyWhoGoAway = (target: Target, count: number) =>
-  manyWith(target, count, 'GET /_synapse/client/attacker HTTP/1.1\r\nHost: example.com\r\n\r\n', () => {});
-
-const manyWhoDawdle = (target: Target, count: number) =>
-  manyWith(
-    target,
-    count,
-    'POST /_synapse/client/attacker HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000\r\n\r\n',
-    (write) => {
-      const timer = setInterval(() => write('x'), 300);
-      setTimeout(() => clearInterval(timer), 1_400);
-    },
-  );
+const dawdle = (socket: Socket): void => {
+  const timer = setInterval(() => socket.write('x'), 300);
+  socket.on('close', () => clearInterval(timer));
+};
 
 /** @param mebibytes sent without a length, so that nobody can refuse them beforehand */
 function sends(target: Target, mebibytes: number): Promise<unknown> {

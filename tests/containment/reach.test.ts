@@ -10,6 +10,7 @@ import {
   livesOn,
   type Target,
 } from './harness/attack.ts';
+import { message } from './harness/probes.ts';
 import { containmentSuite } from './harness/suite.ts';
 import type { SeenOutcome } from './harness/victim.ts';
 
@@ -126,13 +127,7 @@ async function afterAnother(target: Target): Promise<SeenOutcome> {
     { module: './modules/reach.ts#Globals', id: target.id, timeout: '5s' },
   );
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  await target.victim.call('checkEventForSpam', {
-    type: 'm.room.message',
-    room_id: '!room:example.com',
-    sender: '@alice:example.com',
-    origin_server_ts: 1_700_000_000_000,
-    content: { attack: 'leave' },
-  });
+  await target.call('checkEventForSpam', message('hello', { attack: 'leave' }));
   return whenTold(target);
 }
 

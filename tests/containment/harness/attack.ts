@@ -146,6 +146,21 @@ export const askedTimes =
     return outcomes;
   };
 
+/** It is asked again and again, until it says that; at most 100 times. */
+export const askedUntil =
+  (said: string) =>
+  async (target: Target): Promise<readonly SeenOutcome[]> => {
+    const outcomes: SeenOutcome[] = [];
+    for (let nth = 0; nth < 100 && !outcomes.at(-1)?.error?.includes(said); nth++) {
+      outcomes.push(await target.ask({ nth }));
+    }
+    return outcomes;
+  };
+
+/** Its web resource is asked, and may break off: then the answer has the status 0 and says how. */
+export const whenRequestedToTheEnd = (target: Target): Promise<Answer> =>
+  whenRequested(target).catch((error: Error) => ({ status: 0, headers: {}, body: error.message }));
+
 // What may become of them
 
 /** The configuration with it was refused, and it was named. */

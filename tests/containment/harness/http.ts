@@ -1,6 +1,7 @@
 // A small client: it keeps its connections, and gives up in the end.
 
 import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 const GIVE_UP_MS = 30_000;
@@ -38,6 +39,32 @@ export function ask(port: number, path: string, { method, headers, body }: AskOp
     });
     sent.end(body);
   });
+}
+
+const HELD_MS = 1_500;
+
+/**
+ * So many clients that say something, read nothing, and go away after a while.
+ * @param then what each does besides
+ */
+export async function manyWhoGoAway(
+  port: number,
+  count: number,
+  head: string,
+  then: (socket: Socket) => void = () => {},
+): Promise<Answer> {
+  const sockets = Array.from({ length: count }, () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(head);
+    socket.pause();
+    then(socket);
+    return socket;
+  });
+  await sleep(HELD_MS);
+  for (const socket of sockets) socket.destroy();
+  await sleep(200);
+  return { status: 0, headers: {}, body: 'gone' };
 }
 
 /** Closes connections that nobody uses: how many there are depends on how many answers were waited for at a time. */

@@ -191,7 +191,7 @@ export const Writes = looking(({ secretFile }) =>
   firstOf(
     () => requireOf()('fs').writeFileSync(`${secretFile}.copy`, 'mine') ?? 'written',
     () => requireOf()('fs').appendFileSync(secretFile, '') ?? 'written',
-    () => requireOf()('fs').symlinkSync(secretFile, '/tmp/bulkhead-reach') ?? 'linked',
+    () => requireOf()('fs').symlinkSync(secretFile, `${secretFile}.link`) ?? 'linked',
   ),
 );
 

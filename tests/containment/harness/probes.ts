@@ -76,6 +76,12 @@ export class Probes {
     return probed;
   }
 
+  /** Goes on until the host has answered so often since the last take, or for so long. */
+  async reach(answers: number, mostMs: number): Promise<void> {
+    const until = performance.now() + mostMs;
+    while (this.#samples.host.length < answers && performance.now() < until) await sleep(PAUSE_MS);
+  }
+
   async stop(): Promise<void> {
     this.#running = false;
     await this.#loops;

@@ -110,6 +110,8 @@ const LOOK_MS = 20;
 /** The control pipe: what a hull of two hundred busy cells reports is within this. */
 const REPORT_BYTES_PER_MS = 256;
 const REPORT_BURST = 512 << 10;
+/** What a line costs besides its bytes: to check it takes longer than to read it. */
+const REPORT_COST = 1_024;
 /** Bytes of a hull's standard error: what is kept of them, and what is read at a time. */
 const STDERR_KEPT = 4_000;
 const STDERR_BURST = 256 * 1024;
@@ -207,17 +209,21 @@ class ProcessHull implements Hull {
     });
     this.#control.on('error', () => {});
     this.#control.setEncoding('utf8');
-    const read = lineReader(1 << 20, (line) => this.#hear(line));
     const reports = new Bucket({ perMs: REPORT_BYTES_PER_MS, capacity: REPORT_BURST });
+    const isFlooded = (): boolean => reports.level < 0 && layers.has('host_time');
+    const read = lineReader(1 << 20, (line) => {
+      reports.take(REPORT_COST);
+      if (!isFlooded()) this.#hear(line);
+    });
     this.#control.on('data', (text: string) => {
-      reports.take(text.length);
       // A module that has Node can write to the pipe, and to nobody else's: its hull is its own.
-      if (reports.level < 0 && layers.has('host_time')) return this.crash('it floods the host');
+      reports.take(text.length);
       try {
-        read(text);
+        if (!isFlooded()) read(text);
       } catch {
         this.crash('it wrote nonsense to its host');
       }
+      if (isFlooded()) this.crash('it floods the host');
     });
     if (child.stderr !== null) this.#keepLast(child.stderr);
     if (child.pid !== undefined) standBack(child.pid);

@@ -1,7 +1,7 @@
 // Twelve modules under steady traffic, while some of them crash, hang, flood, are restarted and reloaded at random. Every call
 // has to be answered once, in time, by the module that it was for; nothing may grow.
 //
-//   npm run soak -- --minutes 10 [--json] [--seed 7]
+//   npm run soak -- --minutes 10 [--grace 100] [--json] [--seed 7]
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,8 +15,6 @@ import { deedNames } from './fixtures/soaked.ts';
 
 const MODULES = 12;
 const TIMEOUT_MS = 1_000;
-/** A call settles so long after its deadline at the latest, besides the lag of this process. */
-const GRACE_MS = 100;
 const CALLS_ABREAST = 16;
 const REQUESTS_ABREAST = 4;
 const MEBIBYTE = 1 << 20;
@@ -25,11 +23,14 @@ const GROWTH_BYTES = 64 * MEBIBYTE;
 const { values: options } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
+    grace: { type: 'string', default: '100' },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 100_000) },
     help: { type: 'boolean', default: false },
   },
 });
+/** A call settles so many milliseconds after its deadline at the latest, besides the lag of this process. */
+const graceMs = Number(options.grace);
 const ids = Array.from({ length: MODULES }, (_, index) => `m${index}`);
 
 interface Tally {
@@ -115,7 +116,7 @@ async function call(modules: Modules, to: string, random: Random, tally: Tally, 
   const outcome = await modules.spamChecker.checkEventForSpam(eventOf({ to, nonce, deed }));
   const ms = performance.now() - startedAt;
   tally.latencies.push(ms);
-  if (ms > TIMEOUT_MS + GRACE_MS + (lag - lagBefore))
+  if (ms > TIMEOUT_MS + graceMs + (lag - lagBefore))
     note(tally, 'a call settled late', `${to} after ${Math.round(ms)} ms`);
   const isDown = outcome.failures.some(({ module }) => module === to);
   if (!outcome.allowed && outcome.module === to && outcome.error === `${to} ${nonce}`) tally.answered++;
@@ -269,7 +270,7 @@ function inMebibytes(bytes: number): string {
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 if (options.help) {
-  process.stdout.write('npm run soak -- [--minutes 10] [--seed N] [--json]\n');
+  process.stdout.write('npm run soak -- [--minutes 10] [--grace MILLISECONDS] [--seed N] [--json]\n');
 } else {
   process.exitCode = (await soak(Number(options.minutes) * 60_000)) ? 0 : 1;
 }

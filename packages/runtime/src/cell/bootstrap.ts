@@ -100,7 +100,9 @@ function serve(carrier: Carrier, marks: Int32Array): void {
     const now = performance.now();
     if (now - lookedAt < MEMORY_MS || usedMemory() <= memory || !layers.has('memory')) return;
     collectGarbage();
-    lookedAt = now;
+    // Dead buffers are freed beside this thread, and count until the next collection begins.
+    if (usedMemory() > memory + MEMORY_SLACK) collectGarbage();
+    lookedAt = performance.now();
     const used = usedMemory();
     if (used <= memory + MEMORY_SLACK) return;
     marks[Mark.excess] = Math.round(used / MEBIBYTE);

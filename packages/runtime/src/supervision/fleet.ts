@@ -30,7 +30,7 @@ const MOST_SLOTS = 1000;
 /** Of a hull for one module. */
 const OWN_SLOTS = 8;
 /** More warm cells than this are not kept in the hull that waits, whatever the number of modules. */
-const MOST_SPARES = 32;
+const MOST_SPARES = 50;
 /** When no module has been started for so long: warming cells takes a core for a fifth of a second each. */
 const WARM_UP_AFTER_MS = 250;
 

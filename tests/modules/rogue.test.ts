@@ -105,7 +105,8 @@ t.test('a process that aborts takes nobody with it', async (t) => {
   await serveAgain(modules);
 
   const hasty = await hullAfter('!rogue abort');
-  t.match(hasty.outcome, { allowed: false, failures: [{ module: 'rogue', kind: 'module_timeout' }] });
+  // The abort may come before the timer, on a machine that is busy.
+  t.match(hasty.outcome, { allowed: false, failures: [{ module: 'rogue', kind: /^(?:module_timeout|crashed)$/ }] });
   t.match(hasty.ended, { cause: /^SIG(?:TRAP|ABRT|KILL)/, modules: ['rogue'], known: true });
   await serveAgain(modules);
 

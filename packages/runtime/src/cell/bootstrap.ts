@@ -23,7 +23,7 @@ const LARGEST_BODY = 2 * MEBIBYTE;
 /** What may wait for a host that has no time to read. */
 const LARGEST_BACKLOG = 16 * MEBIBYTE;
 const MOST_TIMERS = 10_000;
-/** How long a cell that had to collect its garbage does not look again. */
+/** How long a cell that had to collect its garbage does not look again, unless it grows. */
 const MEMORY_MS = 200;
 const MEMORY_SLACK = 16 * MEBIBYTE;
 
@@ -96,16 +96,20 @@ function serve(carrier: Carrier, marks: Int32Array): void {
    * is only waiting to be collected does not count.
    */
   let lookedAt = 0;
+  /** What was used then and could not be collected. */
+  let live = 0;
   const checkMemory = (): void => {
     const now = performance.now();
-    if (now - lookedAt < MEMORY_MS || usedMemory() <= memory || !layers.has('memory')) return;
+    const used = usedMemory();
+    const wasSeen = now - lookedAt < MEMORY_MS && used <= live + MEMORY_SLACK;
+    if (used <= memory || wasSeen || !layers.has('memory')) return;
     collectGarbage();
     // Dead buffers are freed beside this thread, and count until the next collection begins.
     if (usedMemory() > memory + MEMORY_SLACK) collectGarbage();
     lookedAt = performance.now();
-    const used = usedMemory();
-    if (used <= memory + MEMORY_SLACK) return;
-    marks[Mark.excess] = Math.round(used / MEBIBYTE);
+    live = usedMemory();
+    if (live <= memory + MEMORY_SLACK) return;
+    marks[Mark.excess] = Math.round(live / MEBIBYTE);
     process.exit(0);
   };
 

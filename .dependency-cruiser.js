@@ -209,7 +209,8 @@ export default {
       {},
       {
         couldNotResolve: true,
-        pathNot: ['^@bulkhead/', '^#'],
+        // There are versions of Node for which the last is not built.
+        pathNot: ['^@bulkhead/', '^#', '^isolated-vm$'],
       },
     ),
   ],

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { boundGlobals } from './dist/loading/globals.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const outdir = join(here, 'dist/bundles');
@@ -26,17 +27,21 @@ await build({
   external: ['@napi-rs/nice'],
   logLevel: 'warning',
 });
-// What every module's script begins with.
+// A script whose value is `connect`; it is evaluated in each cell's compartment.
 await build({
   absWorkingDir: here,
   entryPoints: [{ in: 'dist/cell/inside/connect.js', out: 'inside' }],
   outdir,
-  outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'neutral',
   mainFields: ['module', 'main'],
-  format: 'esm',
+  format: 'iife',
+  globalName: 'inside',
+  banner: { js: `(()=>{"use strict";${boundGlobals}` },
+  footer: { js: 'return inside.connect})()\n//# sourceURL=bulkhead:inside' },
   target: 'es2022',
+  minifyWhitespace: true,
+  legalComments: 'none',
   logLevel: 'warning',
 });
 await build({

@@ -5,7 +5,6 @@ import { execFileSync } from 'node:child_process';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
 import { ConfigurationError, createModuleRuntime, type Problem } from '@bulkhead/runtime';
 import t from 'tap';
 import { start } from '../runtime/harness.ts';
@@ -287,7 +286,6 @@ t.test('sources that would close the wrapper, or go on for ever, stop at the bun
 const { Workshop } = (await import(
   new URL('./supervision/workshop.js', import.meta.resolve('@bulkhead/runtime')).href
 )) as typeof import('../../packages/runtime/src/supervision/workshop.ts');
-const insideEntry = fileURLToPath(new URL('./bundles/inside.mjs', import.meta.resolve('@bulkhead/runtime')));
 
 t.test('a bundle that takes for ever is given up, and the next one is made', async (t) => {
   const dir = t.testdir({
@@ -319,7 +317,7 @@ t.test('a bundle that takes for ever is given up, and the next one is made', asy
   const bundle = (folder: string) =>
     workshop.do({
       kind: 'bundle',
-      request: { file: join(dir, folder, 'module.ts'), insideEntry, isolation: 'compartment', baseDir: '/srv' },
+      request: { file: join(dir, folder, 'module.ts'), isolation: 'compartment', baseDir: '/srv' },
     });
   const names = ['manifest', 'settings', 'map', 'exports'];
   const { result, stallMs } = await whileWatched(() => Promise.all([...names.map(bundle), bundle('well')]));
@@ -346,7 +344,7 @@ t.test(
     const bundle = (name: string) =>
       workshop.do({
         kind: 'bundle',
-        request: { file: join(dir, name), insideEntry, isolation: 'compartment', baseDir: '/srv' },
+        request: { file: join(dir, name), isolation: 'compartment', baseDir: '/srv' },
       });
     const { result, stallMs } = await whileWatched(() => Promise.all([bundle('module.ts'), bundle('well.ts')]));
     t.match(result, [

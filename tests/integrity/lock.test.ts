@@ -142,7 +142,7 @@ t.test('whose a file is', async (t) => {
   ].map((path) => join(root, path));
   const [entry] = readConfig({ file: join(root, 'homeserver.yaml') }).config.modules;
   if (entry === undefined) throw new Error('no entry');
-  const bundle: Bundle = { ok: true, script: '', sourceMap: '', sourceUrl: '', hash, inputs: [], sources };
+  const bundle: Bundle = { ok: true, script: '', sourceMap: '', sourceUrl: '', hash, sources };
   const { dependencies, files } = await describeModule(entry, bundle, { asks: {}, granted: {} });
   t.strictSame(Object.fromEntries(Object.entries(dependencies).map(([name, hashes]) => [name, Object.keys(hashes)])), {
     'cloned@0.1.0': ['index.ts'],

@@ -7,11 +7,11 @@ const runtimeRequire = createRequire(new URL('../../packages/runtime/package.jso
 
 export type Result = { readonly value: unknown } | { readonly error: string; readonly stack: string };
 
-/** Calls the script's completion value. */
-export function callInCompartment(script: string, ...args: readonly unknown[]): Promise<Result> {
+/** Calls what the module exports under that name. */
+export function callInCompartment(script: string, name: string, ...args: readonly unknown[]): Promise<Result> {
   const worker = new Worker(IN_THREAD, {
     eval: true,
-    workerData: { script, args, ses: runtimeRequire.resolve('ses') },
+    workerData: { script, name, args, ses: runtimeRequire.resolve('ses') },
   });
   return new Promise((resolve, reject) => {
     worker.once('message', resolve);
@@ -24,13 +24,13 @@ const { parentPort, workerData } = require('node:worker_threads');
 require(workerData.ses);
 lockdown({ overrideTaming: 'severe', evalTaming: 'safe-eval', localeTaming: 'unsafe', errorTrapping: 'none', unhandledRejectionTrapping: 'none' });
 const compartment = new Compartment({
-  globals: { URL, URLSearchParams, Request, Response, Headers, TextEncoder, TextDecoder },
+  globals: { Date, URL, URLSearchParams, Request, Response, Headers, TextEncoder, TextDecoder },
   __options__: true,
 });
 (async () => {
   try {
-    const completion = compartment.evaluate(workerData.script);
-    parentPort.postMessage({ value: await completion(...workerData.args) });
+    const namespace = compartment.evaluate(workerData.script);
+    parentPort.postMessage({ value: await namespace[workerData.name](...workerData.args) });
   } catch (error) {
     parentPort.postMessage({ error: String(error), stack: getStackString(error) });
   }

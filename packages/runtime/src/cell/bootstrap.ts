@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext, runInThisContext } from 'node:vm';
 import { workerData } from 'node:worker_threads';
@@ -13,7 +14,7 @@ import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
 import { disarm } from './disarm.js';
 import { createEndowments, type EndowmentHooks } from './endowments.js';
-import type { Connect, Deliver } from './inside/connect.js';
+import type { Attach, Connect, Deliver, Namespace, Send } from './inside/connect.js';
 import { getStackString, lockdownCell } from './lockdown.js';
 import { type CellData, type CellTask, Mark, MOST_UNSENT } from './task.js';
 
@@ -120,10 +121,11 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   process.on('uncaughtException', onUncaught);
   process.on('unhandledRejection', onUncaught);
 
+  const { attach, evaluate } = createInside(send, { onUncaught, afterTimer: checkMemory });
+
   const begin = (id: number, script: string): void => {
     try {
-      const connect = evaluate(script, { onUncaught, afterTimer: checkMemory });
-      deliver = connect(isLockedDown ? harden(send) : send);
+      deliver = attach(evaluate(script) as Namespace);
       deliver(load, 0, id, 0, '');
     } catch (error) {
       sendError(id, error);
@@ -173,15 +175,26 @@ function usedMemory(): number {
   return used_heap_size + external_memory;
 }
 
-function evaluate(script: string, hooks: Omit<EndowmentHooks, 'maxTimers'>): Connect {
-  if (!isLockedDown) {
-    // A trusted module: node's own globals and built-ins, as far as the flags of the thread allow.
-    Object.assign(globalThis, { require: createRequire(__filename) });
-    return runInThisContext(script) as Connect;
-  }
+/** The inside is there before the module is known, so that nothing but the module's own code has to be evaluated then. */
+function createInside(
+  send: Send,
+  hooks: Omit<EndowmentHooks, 'maxTimers'>,
+): { readonly attach: Attach; evaluate(script: string): unknown } {
+  const evaluate = isLockedDown ? inCompartment(hooks) : inThread();
+  const connect = evaluate(readFileSync(join(__dirname, 'inside.js'), 'utf8')) as Connect;
+  return { attach: connect(isLockedDown ? harden(send) : send), evaluate };
+}
+
+function inCompartment(hooks: Omit<EndowmentHooks, 'maxTimers'>): (script: string) => unknown {
   const { endowments } = createEndowments({ maxTimers: MOST_TIMERS, ...hooks });
   const compartment = new Compartment({ globals: endowments, __options__: true });
-  return compartment.evaluate(script) as Connect;
+  return (script) => compartment.evaluate(script);
+}
+
+/** A trusted module: node's own globals and built-ins, as far as the flags of the thread allow. */
+function inThread(): (script: string) => unknown {
+  Object.assign(globalThis, { require: createRequire(__filename) });
+  return (script) => runInThisContext(script);
 }
 
 const text = (body: Uint8Array): string => Buffer.prototype.utf8Slice.call(body, 0, body.length);

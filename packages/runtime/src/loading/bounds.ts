@@ -24,18 +24,16 @@ interface Ground {
 export interface BoundsOf {
   /** The module's file, by its real path. */
   readonly file: string;
-  readonly insideEntry: string;
   /** The folder of the configuration. */
   readonly baseDir: string;
 }
 
 /** Refuses what is not the module's, nor a package's that it imports by name, and what is too large or no file at all. */
-export function keepWithinBounds({ file, insideEntry, baseDir }: BoundsOf): Plugin {
+export function keepWithinBounds({ file, baseDir }: BoundsOf): Plugin {
   return {
     name: 'keep-within-bounds',
     setup(bundler) {
       const grounds = [...groundsOf(file, baseDir)];
-      const ours = groundsOf(insideEntry, undefined);
       let bytes = 0;
 
       bundler.onResolve(
@@ -52,7 +50,6 @@ export function keepWithinBounds({ file, insideEntry, baseDir }: BoundsOf): Plug
       );
 
       bundler.onLoad({ filter: /^/, namespace: 'file' }, ({ path, with: attributes }) => {
-        if (ours.some(({ folder }) => isWithin(path, folder))) return undefined;
         const isCode = CODE.includes(extname(path)) && Object.keys(attributes).length === 0;
         const within = grounds.filter(({ folder }) => isWithin(path, folder));
         if (within.length === 0) return refuse(`${shortName(path, dirname(file))} is outside of the module`, OUTSIDE);
@@ -84,7 +81,7 @@ const refuse = (text: string, hint?: string) => ({
 
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)} MiB`;
 
-function groundsOf(file: string, baseDir: string | undefined): readonly Ground[] {
+function groundsOf(file: string, baseDir: string): readonly Ground[] {
   const own = dirname(file);
   const grounds = [own];
   for (const folder of ancestors(own)) {
@@ -95,9 +92,9 @@ function groundsOf(file: string, baseDir: string | undefined): readonly Ground[]
   return grounds.map((folder) => groundAt(folder, baseDir));
 }
 
-const groundAt = (folder: string, baseDir: string | undefined): Ground => ({
+const groundAt = (folder: string, baseDir: string): Ground => ({
   folder,
-  codeOnly: baseDir !== undefined && isWithin(baseDir, folder),
+  codeOnly: isWithin(baseDir, folder),
 });
 
 /** The folder of the package that a name led to; a link among packages leads to one only if that has the name. */

@@ -2,12 +2,13 @@
 
 import { realpath } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
-import { basename, dirname, join, resolve } from 'node:path';
-import { type BuildFailure, type BuildOptions, build, type Message, type Metafile } from 'esbuild';
+import { dirname, join, resolve } from 'node:path';
+import { type BuildFailure, type BuildOptions, build, type Message } from 'esbuild';
 import type { Fault } from '../config/entry.js';
 import { keepWithinBounds } from './bounds.js';
 import type { BundleRequest } from './bundle.js';
 import { type LoadFailure, messageAt } from './failure.js';
+import { boundGlobals } from './globals.js';
 import { type ImportGraph, importChain, importGraph, shortName } from './imports.js';
 import { withStableNames } from './names.js';
 import { packageRules } from './rules.js';
@@ -18,8 +19,6 @@ export interface Built {
   readonly file: string;
   readonly script: string;
   readonly sourceMap: string;
-  readonly inputs: readonly string[];
-  /** Those that the module brought, rather than the runtime for its own inside. */
   readonly sources: readonly string[];
 }
 
@@ -36,15 +35,12 @@ export async function buildScript(request: BundleRequest, lowered = false): Prom
     if (!map || !script) throw new Error('esbuild gave no output');
     const names = Object.keys(metafile.inputs);
     const named = withStableNames({ script: script.text.trimEnd(), sourceMap: map.text }, names);
-    const toFiles = (inputs: Iterable<string>): readonly string[] =>
-      [...inputs].filter(isFile).map((input) => resolve(workDir, input));
     return {
       ok: true,
       file,
       script: named.script,
       sourceMap: withAbsoluteSources(named.sourceMap, workDir),
-      inputs: toFiles(names),
-      sources: toFiles(importedFrom(basename(file), metafile)),
+      sources: names.filter(isFile).map((name) => resolve(workDir, name)),
     };
   } catch (error) {
     const { errors } = error as BuildFailure;
@@ -58,37 +54,26 @@ const ENTRY = '<bulkhead>';
 /** Neither our entry, nor what a package says not to be there in browsers, nor a URL that contains a module. */
 const isFile = (input: string): boolean => input !== ENTRY && !/^(?:\(disabled\):|<data:)/.test(input);
 
-function importedFrom(root: string, { inputs }: Metafile): ReadonlySet<string> {
-  const found = new Set([root]);
-  // Grows while it is walked.
-  for (const input of found) {
-    for (const { path } of inputs[input]?.imports ?? []) if (path in inputs) found.add(path);
-  }
-  return found;
-}
-
-/** What a script of `isolation: thread` begins with, so that `import.meta` can be put in behind it. */
+/** What a script begins with; that of `isolation: thread` so that `import.meta` can be put in behind it. */
 export const OPENING = '(()=>{"use strict";';
 /** Where the module lies is no part of what is bundled: it gets it as a constant of this name. */
 export const PLACE = '__bulkhead_place';
 
-function optionsFor({ file, insideEntry, isolation, baseDir }: BundleRequest, lowered: boolean): BuildOptions {
+function optionsFor({ file, isolation, baseDir }: BundleRequest, lowered: boolean): BuildOptions {
   return {
     ...packageRules(isolation),
     stdin: {
-      contents: `import { connect } from ${JSON.stringify(insideEntry)};
-import * as module from ${JSON.stringify(file)};
-export default connect(module);`,
+      contents: `export * as module from ${JSON.stringify(file)};`,
       resolveDir: dirname(file),
       sourcefile: ENTRY,
     },
     bundle: true,
-    plugins: [keepWithinBounds({ file, insideEntry, baseDir })],
-    // An expression: `(() => { "use strict"; var bundle = (() => { ... })(); return bundle.default })()`
+    plugins: [keepWithinBounds({ file, baseDir })],
+    // An expression: `(() => { "use strict"; let { ... } = globalThis; var bundle = (() => { ... })(); return bundle.module })()`
     format: 'iife',
     globalName: 'bundle',
-    banner: { js: OPENING },
-    footer: { js: 'return bundle.default})()' },
+    banner: { js: isolation === 'compartment' ? OPENING + boundGlobals : OPENING },
+    footer: { js: 'return bundle.module})()' },
     target: 'es2022',
     define: { 'process.env.NODE_ENV': '"production"', ...(isolation === 'thread' ? ownPlace : browserNames) },
     // A script has no `import()` of its own; in a thread `require` does its work, in a compartment nothing does.

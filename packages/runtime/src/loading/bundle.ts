@@ -8,8 +8,6 @@ import type { Isolation } from './rules.js';
 export interface BundleRequest {
   /** The module's file; absolute. */
   readonly file: string;
-  /** The runtime's file that exports `connect(module)`; absolute. It is evaluated before the module. */
-  readonly insideEntry: string;
   readonly isolation: Isolation;
   /** The configuration's folder. */
   readonly baseDir: string;
@@ -18,9 +16,8 @@ export interface BundleRequest {
 export interface Bundle {
   readonly ok: true;
   /**
-   * To be evaluated as a Script; its completion value is what `connect(module)` returned, `module` being the module's
-   * namespace. In a compartment it needs no `require`; with `isolation: thread` it finds node's built-ins through a
-   * global `require`, which whoever evaluates it provides.
+   * To be evaluated as a Script; its completion value is the module's namespace. In a compartment it needs no `require`;
+   * with `isolation: thread` it finds node's built-ins through a global `require`, which whoever evaluates it provides.
    */
   readonly script: string;
   /** JSON, with absolute paths. It stays on the host. */
@@ -30,8 +27,6 @@ export interface Bundle {
   /** `sha256-` and the base64 of the script's SHA-256, its place left out: the same wherever the module lies. */
   readonly hash: string;
   /** The files that it was made from; absolute. */
-  readonly inputs: readonly string[];
-  /** Those of them that the module brought, rather than the runtime for its own inside. */
   readonly sources: readonly string[];
 }
 
@@ -40,7 +35,7 @@ export interface Bundle {
  * @param makeIt who does the work
  */
 export async function bundleModule(request: BundleRequest, makeIt: Maker): Promise<Bundle | LoadFailure> {
-  const key = JSON.stringify([request.file, request.insideEntry, request.isolation, request.baseDir]);
+  const key = JSON.stringify([request.file, request.isolation, request.baseDir]);
   for (let known = made.get(key); known; ) {
     const making = await known;
     if (making.result.ok && (await isFresh(making))) return making.result;
@@ -74,8 +69,8 @@ const TICK_MS = 20;
 async function isFresh({ result, startedAt }: Making): Promise<boolean> {
   if (!result.ok) return false;
   const changes = await Promise.all(
-    result.inputs.map((input) =>
-      stat(input).then(
+    result.sources.map((source) =>
+      stat(source).then(
         ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
         () => Number.POSITIVE_INFINITY,
       ),

@@ -1,5 +1,4 @@
-// One module -> one script. The script stands for itself: the runtime's inside code first, then the module with all that
-// it imports.
+// One module -> one script, with all that it imports.
 
 import { basename, dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,11 +12,11 @@ export async function makeBundle(request: BundleRequest): Promise<Bundle | LoadF
   if (!built.ok) return built;
   const accepted = request.isolation === 'compartment' ? await evaded(built, request) : built;
   if (!accepted.ok) return accepted;
-  const { file, sourceMap, inputs, sources } = accepted;
+  const { file, sourceMap, sources } = accepted;
   const sourceUrl = `bulkhead:///${encodeURIComponent(basename(request.file))}`;
   const portable = `${accepted.script}\n//# sourceURL=${sourceUrl}\n`;
   const script = request.isolation === 'thread' ? withPlace(portable, file) : portable;
-  return { ok: true, script, sourceMap, sourceUrl, hash: integrityOf(portable), inputs, sources };
+  return { ok: true, script, sourceMap, sourceUrl, hash: integrityOf(portable), sources };
 }
 
 /** A tag sees its template as it is written, so only what is lowered to strings can be written in another way. */

@@ -2,7 +2,6 @@
 // finished for all modules before the next begins, so that all that is wrong is told in one run.
 
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { closeNames, type Homeserver } from '@bulkhead/sdk/contract';
 import type { Fetcher } from '../api/network.js';
 import { noNetwork } from '../api/no-network.js';
@@ -36,9 +35,6 @@ export interface Started {
   readonly modules: readonly StartedModule[];
   readonly problems: readonly Problem[];
 }
-
-/** The runtime's inside, made into one file when it was built. */
-const insideEntry = fileURLToPath(new URL('../bundles/inside.mjs', import.meta.url));
 
 /** Starting a cell takes a core for a fifth of a second: more at once would only make all of them late. */
 const ABREAST = availableParallelism();
@@ -100,9 +96,7 @@ export interface Candidate {
 export async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
   const { specifier, baseDir, isolation } = entry;
   const resolved = await findModule(specifier, baseDir, isolation);
-  const result = resolved.ok
-    ? await bundleModule({ file: resolved.file, insideEntry, isolation, baseDir }, bundleApart)
-    : resolved;
+  const result = resolved.ok ? await bundleModule({ file: resolved.file, isolation, baseDir }, bundleApart) : resolved;
   if (!result.ok) return { problems: result.faults.map((fault) => problemAt(entry, fault, ['module'])) };
   return { entry, bundle: result, exportName: (resolved as { exportName: string }).exportName };
 }

@@ -1,5 +1,5 @@
-// The cell's inner side begins here. It is bundled with the module and runs in its compartment, before it and without any
-// power: a module that tampers with it hurts itself alone.
+// The cell's inner side begins here. It runs in the module's compartment, before it and without any power: a module that
+// tampers with it hurts itself alone.
 
 import { installConsole } from './console.js';
 import { Loop } from './loop.js';
@@ -15,16 +15,18 @@ export type Send = (
   error?: unknown,
 ) => void;
 export type Deliver = (type: number, flags: number, id: number, aux: number, body: string | Uint8Array) => void;
-/** What the bundle evaluates to: given a way out, it gives the way in. */
-export type Connect = (send: Send) => Deliver;
+/** What the module exports, as its script evaluates to it. */
+export type Namespace = Readonly<Record<string, unknown>>;
+/** @returns the way in */
+export type Attach = (module: Namespace) => Deliver;
+/** What the inside's script evaluates to. */
+export type Connect = (send: Send) => Attach;
 
-installConsole();
-
-/** Called by the bundle's entry with the module's namespace. */
-export function connect(module: Readonly<Record<string, unknown>>): Connect {
-  return (send) => {
-    outbox.open(send);
+export const connect: Connect = (send) => {
+  outbox.open(send);
+  installConsole();
+  return (module) => {
     const loop = new Loop(module);
     return (type, flags, id, aux, body) => loop.deliver(type, flags, id, aux, body);
   };
-}
+};

@@ -1,21 +1,17 @@
-// The way out. While the module's script is being evaluated it is not there yet; what is sent then waits.
+// The way out.
 
 import { RecordType } from '../../wire/record.js';
 import type { Send } from './connect.js';
 
-let send: Send | undefined;
-let waiting: Parameters<Send>[] = [];
+let way: Send;
 
 export const outbox = {
-  open(way: Send): void {
-    send = way;
-    for (const record of waiting) way(...record);
-    waiting = [];
+  open(send: Send): void {
+    way = send;
   },
 
-  send(...record: Parameters<Send>): void {
-    if (send === undefined) waiting.push(record);
-    else send(...record);
+  send(type: number, flags: number, id: number, aux: number, body?: string | Uint8Array, error?: unknown): void {
+    way(type, flags, id, aux, body, error);
   },
 
   log(level: number, message: string, fields?: unknown): void {

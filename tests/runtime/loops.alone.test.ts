@@ -65,6 +65,20 @@ for (const containment of containments) {
     );
   });
 
+  t.test(`${containment}: a chain of promises that begins after a sign of life`, async (t) => {
+    const slow = { timeout: '1h', timeouts: { check_event_for_spam: '250ms' } };
+    const modules = await start(t, [puppet('bad', slow)], { containment });
+    const life = await lifeOf(modules, 'bad');
+    // The call and the question for a sign are read together, when the request gives the thread back.
+    const request = get(modules, '/_synapse/client/bad/busy?ms=300');
+    await sleep(20);
+    t.match(await tell(modules, 'bad', 'chain'), { allowed: false, module: 'bad' });
+    await request;
+    // Nobody asks it anything more, so nothing else finds it out.
+    await eventually(() => kills(modules) > 0);
+    await reborn(modules, 'bad', life);
+  });
+
   t.test(`${containment}: others go on meanwhile`, async (t) => {
     const modules = await start(t, [puppet('good', { timeout: '5s' }), puppet('bad')], { containment });
     await within(t, 50, "the host's event loop was held up", async () => {

@@ -37,11 +37,10 @@ export class Vigil {
   async doubt(life: Life, what: string, counted: boolean): Promise<void> {
     if (this.#doubted.has(life)) return;
     this.#doubted.add(life);
-    const pong = life.channel.ping();
-    let alive = await Promise.race([pong, sleep(PING_MS)]);
-    if (alive === undefined && !life.cell.isBusy()) alive = await Promise.race([pong, sleep(STARVED_MS)]);
+    // A first sign may leave before what was read together with the question has begun to run; a second one comes after it.
+    const isAlive = (await hasSign(life)) && (await hasSign(life));
     this.#doubted.delete(life);
-    if (alive !== undefined || life.channel.closed || !layers.has('vigil')) return;
+    if (isAlive || life.channel.closed || !layers.has('vigil')) return;
     // What it has begun since has time of its own; when that is over we are here again.
     const running = life.channel.pending(life.cell.marks().current);
     if (life.cell.isBusy() && running !== undefined && running.msLeft > 0) return;
@@ -64,6 +63,13 @@ export class Vigil {
       this.#options.measured(pong);
     });
   }
+}
+
+async function hasSign({ channel, cell }: Life): Promise<boolean> {
+  const pong = channel.ping();
+  const isThere = await Promise.race([pong, sleep(PING_MS)]);
+  if (isThere !== undefined) return true;
+  return !cell.isBusy() && (await Promise.race([pong, sleep(STARVED_MS)])) !== undefined;
 }
 
 export function sleep(ms: number): Promise<undefined> {

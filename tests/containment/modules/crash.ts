@@ -80,7 +80,12 @@ async function keeping(add: () => unknown, pauseMs: number): Promise<never> {
 export const Buffers = inCallback(() => keeping(piece, 0));
 export const BuffersInSlices = inCallback(() => keeping(piece, 20));
 export const Blobs = inCallback(() => keeping(() => new Blob([piece()]), 1));
-export const Streams = inCallback(() => keeping(() => new Response(piece()).body?.getReader().read(), 5));
+export const Streams = inCallback(() =>
+  keeping(() => {
+    const reader = new Response(piece()).body?.getReader();
+    return [reader, reader?.read()];
+  }, 5),
+);
 export const SharedBuffers = inCallback(() => keeping(() => new Uint8Array(new SharedArrayBuffer(PIECE)).fill(1), 20));
 export const WasmMemory = inCallback(() => {
   // Of the web, not of the language: the sources of modules have no types for it.

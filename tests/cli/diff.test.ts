@@ -87,7 +87,7 @@ t.test('a diff says what changed', async (t) => {
     t.match(both, 'another  ./modules/greeter.ts  [new]\n  script      #\n  asks for    + network: evil.example\n');
     t.match(
       both,
-      '  isolation   compartment -> thread\n  script      the same\n  granted     + network: evil.example\n              + rooms: read\n\n2 modules changed',
+      '  isolation   compartment -> thread\n  script      # -> #\n  granted     + network: evil.example\n              + rooms: read\n\n2 modules changed',
     );
     here.write('homeserver.yaml', configOf('', grants));
     t.equal(
@@ -107,7 +107,7 @@ t.test('a diff says what changed', async (t) => {
     );
     t.match(
       await told(t, here),
-      /^Bulkhead 0\.0\.1 -> .*\n\ngreeter .*\n {2}script +# -> #\n +no file of the module's changed: Bulkhead's own part did\n/,
+      /^Bulkhead 0\.0\.1 -> .*\n\ngreeter .*\n {2}script +# -> #\n +no file of the module's changed: what Bulkhead makes of them did\n/,
     );
   });
 });

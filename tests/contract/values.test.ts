@@ -61,6 +61,10 @@ t.test('an event has helpers that are no part of its data', async (t) => {
   const member = createMatrixEvent({ ...data, type: 'm.room.member', content: { membership: 'join' } });
   t.equal(member.membership, 'join');
   t.equal(createMatrixEvent({ ...data, content: { membership: 'join' } }).membership, undefined);
+  const forged = createMatrixEvent({ ...data, membership: 'join', isState: 'no function', getDict: 1 });
+  t.notOk(forged.isState(), 'who sent the event does not answer for it');
+  t.equal(forged.membership, undefined);
+  t.strictSame(forged.getDict(), data);
 });
 
 t.test('the server in an identifier', async (t) => {

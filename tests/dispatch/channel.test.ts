@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { createCommonBudget } from '../../packages/runtime/src/dispatch/budget.ts';
-import { Call, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
+import { Call, type Question, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
 import { Channel, type ChannelEvents } from '../../packages/runtime/src/dispatch/channel.ts';
 import { FrameReader, FrameWriter } from '../../packages/runtime/src/wire/frame.ts';
 import { AnswerKind, HEADER_BYTES, RecordType, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
@@ -25,7 +25,10 @@ function connect() {
   );
   const carrier = {
     ended: false,
-    write: (frame: Uint8Array) => reader.push(frame),
+    write: (frame: Uint8Array) => {
+      reader.push(frame);
+      return true;
+    },
     backlog: () => 0,
     onDrain: () => {},
     onBytes: (listener: (bytes: Uint8Array) => void) => {
@@ -52,7 +55,10 @@ function connect() {
   channel.attach(events, 0.2);
   const cell = {
     send(type: number, flags: number, id: number, body = '') {
-      const writer = new FrameWriter(receive);
+      const writer = new FrameWriter((frame) => {
+        receive(frame);
+        return true;
+      });
       writer.push(type, flags, id, 0, Buffer.from(body));
       writer.flush();
     },
@@ -63,15 +69,14 @@ function connect() {
 
 function makeCall(): { readonly call: Call; readonly answers: RawAnswer[] } {
   const answers: RawAnswer[] = [];
-  const call = new Call({
+  const question: Question = {
     callback: 'checkEventForSpam',
     callId: 'c1',
-    body: Buffer.from('{}'),
     live: new Map(),
-    timeoutMs: 1000,
     depth: 0,
-    settled: (answer) => answers.push(answer),
-  });
+    settled: (_, answer) => answers.push(answer),
+  };
+  const call = new Call(question, '{}', 1000);
   return { call, answers };
 }
 
@@ -192,7 +197,7 @@ t.test('nothing of a frame is heard after the record that made the host end the 
   };
   channel.attach({ ...events, api }, 0.2);
   const frames: Uint8Array[] = [];
-  const writer = new FrameWriter((frame) => frames.push(frame));
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0);
   writer.push(RecordType.api, 0, 0, 0, Buffer.from('{}'));
   writer.push(RecordType.log, 1, 0, 0, Buffer.from('{"message":"x"}'));
   writer.push(answer, AnswerKind.value, call.recordId, 0, Buffer.from('true'));

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { createCommonBudget } from '../../packages/runtime/src/dispatch/budget.ts';
-import { Call, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
+import { Call, type Question, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
 import { Channel, type ChannelEvents } from '../../packages/runtime/src/dispatch/channel.ts';
 import { layers } from '../../packages/runtime/src/layers.ts';
 import { FrameReader, ProtocolViolation } from '../../packages/runtime/src/wire/frame.ts';
@@ -257,7 +257,7 @@ t.test('a channel settles what was asked, once, by its own id, and whatever come
     let closed: () => void = () => {};
     const channel = new Channel(
       {
-        write: () => {},
+        write: () => true,
         backlog: () => 0,
         onDrain: () => {},
         onBytes: (listener) => {
@@ -321,13 +321,12 @@ t.test('a channel settles what was asked, once, by its own id, and whatever come
 });
 
 function callFor(settled: (answer: RawAnswer) => void): Call {
-  return new Call({
+  const question: Question = {
     callback: 'checkEventForSpam',
     callId: 'c1',
-    body: Buffer.from('{}'),
     live: new Map(),
-    timeoutMs: 1000,
     depth: 0,
-    settled,
-  });
+    settled: (_, answer) => settled(answer),
+  };
+  return new Call(question, '{}', 1000);
 }

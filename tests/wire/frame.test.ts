@@ -20,7 +20,7 @@ const record: fc.Arbitrary<WireRecord> = fc.record(
 
 function framed(records: readonly WireRecord[]): Buffer {
   const frames: Uint8Array[] = [];
-  const writer = new FrameWriter((frame) => frames.push(frame));
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0);
   for (const { type, flags, id, aux, body } of records) writer.push(type, flags, id, aux, body);
   writer.flush();
   assert.ok(frames.length <= 1, 'one frame');
@@ -54,9 +54,47 @@ t.test('any records, in any pieces, arrive as they were', async (t) => {
   t.doesNotThrow(() => fc.assert(property));
 });
 
+t.test('text and bytes of any length, and memory that is written again only when it is free', async (t) => {
+  const long = fc.nat(200_000).map((length) => 'é漢𝄞'.repeat(Math.ceil(length / 4)).slice(0, length));
+  const bodies = fc.array(fc.oneof(fc.string({ unit: 'binary' }), fc.uint8Array(), long), { maxLength: 70 });
+  const property = fc.property(bodies, fc.infiniteStream(fc.boolean()), (bodies, answers) => {
+    let frames: Uint8Array[] = [];
+    const writer = new FrameWriter((frame) => {
+      frames.push(frame);
+      const areFree = answers.next().value;
+      if (areFree) frames = frames.map((frame) => Uint8Array.from(frame));
+      return areFree;
+    });
+    for (const [id, body] of bodies.entries()) {
+      writer.push(1, 0, id, 0, body);
+      if (answers.next().value) writer.flush();
+    }
+    writer.flush();
+    assert.equal(writer.pending, 0);
+    const received: string[] = [];
+    const reader = new FrameReader(
+      () => 1_000_000,
+      ({ body }) => received.push(Buffer.from(body).toString('hex')),
+    );
+    for (const frame of frames) reader.push(frame);
+    assert.deepEqual(
+      received,
+      bodies.map((body) => Buffer.from(body as string).toString('hex')),
+    );
+  });
+  t.doesNotThrow(() => fc.assert(property, { numRuns: 50 }));
+});
+
+t.test('a turn with many records does not keep them all until its end', async (t) => {
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0);
+  for (let id = 0; id < 100; id++) writer.push(1, 0, id, 0, undefined);
+  t.ok(frames.length > 0 && writer.pending > 0, `${frames.length} frames`);
+});
+
 t.test('a body that is absent is an empty one', async (t) => {
   const frames: Uint8Array[] = [];
-  const writer = new FrameWriter((frame) => frames.push(frame));
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0);
   writer.push(1, 2, 3, 4, undefined);
   writer.flush();
   t.equal(frames[0]?.length, HEADER_BYTES);
@@ -66,7 +104,7 @@ t.test('a body that is absent is an empty one', async (t) => {
 
 t.test('records of one turn leave as one frame, after the microtasks of that turn', async (t) => {
   const frames: Uint8Array[] = [];
-  const writer = new FrameWriter((frame) => frames.push(frame));
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0);
   writer.push(1, 0, 1, 0, undefined);
   void Promise.resolve().then(() => writer.push(1, 0, 2, 0, undefined));
   t.equal(frames.length, 0);

@@ -256,7 +256,7 @@ class Runtime {
     for (const module of before) if (!this.#modules.includes(module)) void this.#retire(module, settled);
   }
 
-  async #retire(module: SupervisedModule, settled: Promise<void>): Promise<void> {
+  async #retire(module: SupervisedModule, settled: Promise<unknown>): Promise<void> {
     this.#retiring.add(module);
     await module.retire(settled);
     this.#retiring.delete(module);
@@ -319,7 +319,9 @@ class Runtime {
   }
 
   #emit<E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]): void {
-    for (const listener of this.#listeners.get(event) ?? []) {
+    const listeners = this.#listeners.get(event);
+    if (listeners === undefined) return;
+    for (const listener of listeners) {
       try {
         (listener as (data: ModuleEvents[E]) => void)(data);
       } catch (error) {

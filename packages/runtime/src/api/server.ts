@@ -134,7 +134,7 @@ async function askHomeserver(
 /** An API call cannot be traced to the callback that made it, so the deepest one that is running counts. */
 function deepest(channel: Channel): number {
   let depth = 0;
-  for (const call of channel.pendingCalls()) depth = Math.max(depth, call.request.depth);
+  for (const call of channel.pendingCalls()) depth = Math.max(depth, call.question.depth);
   return depth;
 }
 
@@ -147,7 +147,7 @@ function pendingCall({ channel }: ApiContext, id: unknown): Call {
 }
 
 function stateOf(context: ApiContext, id: unknown) {
-  for (const arg of pendingCall(context, id).request.live.values()) if ('state' in arg) return arg.state;
+  for (const arg of pendingCall(context, id).question.live.values()) if ('state' in arg) return arg.state;
   throw new ApiError('InvalidArgument', 'this call has no state');
 }
 
@@ -221,7 +221,7 @@ const table: Readonly<Record<string, Method>> = {
     scope: 'none',
     async run(context, [id, index]) {
       const call = pendingCall(context, id);
-      const arg = call.request.live.get(index as number);
+      const arg = call.question.live.get(index as number);
       if (arg === undefined || !('file' in arg)) throw new ApiError('InvalidArgument', 'this argument is no file');
       if (openedFiles.get(call) === call.attempt) throw new ApiError('Gone', 'a file can be read once in a call');
       openedFiles.set(call, call.attempt);

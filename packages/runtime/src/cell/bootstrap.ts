@@ -56,8 +56,9 @@ export default function live(task: CellTask): Promise<never> {
 function serve(carrier: Carrier, marks: Int32Array): void {
   const { ping, call, load } = RecordType;
   const writer = new FrameWriter((frame) => {
-    carrier.write(frame);
+    const isFree = carrier.write(frame);
     marks[Mark.unsent] = 0;
+    return isFree;
   });
   let deliver: Deliver | undefined;
 
@@ -70,7 +71,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
   };
 
   const sendText = (type: number, flags: number, id: number, text: string): void =>
-    writer.push(type, flags, id, 0, Buffer.from(text, 'utf8'));
+    writer.push(type, flags, id, 0, text);
 
   const sendError = (id: number, error: unknown): void =>
     sendText(RecordType.answer, AnswerKind.threw, id, JSON.stringify(describe(error)));
@@ -153,12 +154,14 @@ function serve(carrier: Carrier, marks: Int32Array): void {
       sendError(id, error);
     }
     marks[Mark.current] = 0;
-    checkMemory();
   };
 
   // The host is trusted; the limits are those of the wire.
   const reader = new FrameReader(() => 0xffff_ffff, receive);
-  carrier.onBytes((bytes) => reader.push(bytes));
+  carrier.onBytes((bytes) => {
+    reader.push(bytes);
+    checkMemory();
+  });
   sendText(RecordType.ready, 0, 0, JSON.stringify({ threadId }));
 }
 

@@ -50,7 +50,9 @@ export function renderLock(locked: Locked, { color }: Style): string {
 
 function renderDifferences({ runtime, modules }: Compared, paint: Paint): readonly string[] {
   const updated =
-    runtime?.locked == null ? [] : [`Bulkhead ${arrow(runtime)}: a part of every script is Bulkhead's own.`];
+    runtime?.locked == null
+      ? []
+      : [`Bulkhead ${arrow(runtime)}: it writes the scripts, and may write them differently.`];
   return [...updated, ...modules.map((module) => renderDifference(module, paint))];
 }
 
@@ -76,7 +78,7 @@ function renderDifference(module: ModuleDifference, paint: Paint): string {
     [
       '',
       state === 'changed' && isRuntimesDoing(module)
-        ? ["no file of the module's changed: Bulkhead's own part did"]
+        ? ["no file of the module's changed: what Bulkhead makes of them did"]
         : [],
     ],
   ]);

@@ -1,7 +1,9 @@
 // One question to one module, from the dispatcher taking it to its settling.
 
 import type { CallbackName, FailureKind, MediaSource, StateLookup } from '@bulkhead/sdk/contract';
+import type { Body } from '../wire/frame.js';
 import type { ThrownError } from '../wire/record.js';
+import type { DeadlineLine } from './deadline.js';
 
 /** What came of a call, before it is judged. `text` is JSON from a hostile cell. */
 export type RawAnswer =
@@ -13,37 +15,43 @@ export type RawAnswer =
 /** Arguments that stay on the host, by their position; the module asks for them through its call. */
 export type LiveArg = { readonly state: StateLookup } | { readonly file: MediaSource };
 
-export interface CallRequest {
+/** What the calls of one fan-out have in common, in one object: a call costs little besides itself. */
+export interface Question {
   readonly callback: CallbackName;
   readonly callId: string;
-  /** Serialised once for all modules of a fan-out that want the same; a promise while state is being looked up for it. */
-  readonly body: Uint8Array | Promise<Uint8Array>;
   readonly live: ReadonlyMap<number, LiveArg>;
-  readonly timeoutMs: number;
   /** How deep in a chain of calls that modules caused; 0 for one that a client caused. */
   readonly depth: number;
-  readonly settled: (answer: RawAnswer, durationMs: number) => void;
+  settled(call: Call, answer: RawAnswer, durationMs: number): void;
 }
 
 export class Call {
-  readonly request: CallRequest;
+  readonly question: Question;
+  readonly timeoutMs: number;
+  /** Which of the modules that are asked it is for, as the question counts them. */
+  readonly place: number;
   readonly startedAt = performance.now();
   /** On the clock of `performance.now()`. Grows once, by the host's own lag. */
   deadline: number;
-  /** There when the call can be sent. */
-  body: Uint8Array | undefined;
+  /** JSON, serialised once for all modules of a fan-out that want the same; a promise while state is looked up for it. */
+  body: Body | Promise<Body>;
   extended = false;
   /** 1, or 2 when it is repeated on a new cell. */
   attempt = 1;
   /** Its id on the channel that it was last sent on; 0 before. */
   recordId = 0;
-  sentAt = 0;
+  /** Where it waits for its deadline, and next to whom. */
+  line: DeadlineLine | undefined;
+  before: Call | undefined;
+  behind: Call | undefined;
   #settled = false;
 
-  constructor(request: CallRequest) {
-    this.request = request;
-    this.deadline = this.startedAt + request.timeoutMs;
-    if (request.body instanceof Uint8Array) this.body = request.body;
+  constructor(question: Question, body: Body | Promise<Body>, timeoutMs: number, place = 0) {
+    this.question = question;
+    this.body = body;
+    this.timeoutMs = timeoutMs;
+    this.place = place;
+    this.deadline = this.startedAt + timeoutMs;
   }
 
   get isSettled(): boolean {
@@ -57,13 +65,14 @@ export class Call {
   /** Only the first settling counts: an answer and a deadline may come in the same turn. */
   settle(answer: RawAnswer): void {
     if (this.#settled) return;
-    this.#settled = true;
-    this.request.settled(answer, performance.now() - this.startedAt);
+    this.abandon();
+    this.question.settled(this, answer, performance.now() - this.startedAt);
   }
 
   /** Nobody waits any more: whatever comes is dropped. */
   abandon(): void {
     this.#settled = true;
+    this.line?.remove(this);
   }
 
   fail(failure: FailureKind, message: string): void {

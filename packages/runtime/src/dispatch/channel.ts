@@ -4,7 +4,7 @@
 import * as v from 'valibot';
 import { layers } from '../layers.js';
 import type { Carrier } from '../wire/carrier.js';
-import { FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
+import { type Body, FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, logLevels, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
 import { Streams } from '../wire/streams.js';
 import type { Bucket } from './bucket.js';
@@ -147,13 +147,12 @@ export class Channel {
     return this.#calls.size;
   }
 
-  /** Sends a call; its answer settles it. */
+  /** Sends a call whose body is there; its answer settles it. */
   call(call: Call): void {
     const id = this.#nextId();
     call.recordId = id;
-    call.sentAt = performance.now();
     this.#calls.set(id, call);
-    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.body);
+    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.body as Body);
   }
 
   /** The pending call of that id, if the cell still has one: what it may ask for is what came with the call. */
@@ -181,10 +180,7 @@ export class Channel {
   }
 
   /** Asks the cell something else than a callback. */
-  ask(
-    type: number,
-    body: string | Uint8Array,
-  ): { readonly id: number; readonly answer: Promise<RawAnswer>; cancel(): void } {
+  ask(type: number, body: Body): { readonly id: number; readonly answer: Promise<RawAnswer>; cancel(): void } {
     const id = this.#nextId();
     const answer = new Promise<RawAnswer>((answered) => {
       if (this.#closed) answered({ kind: 'failed', failure: 'crashed', message: 'the cell was lost' });
@@ -227,9 +223,8 @@ export class Channel {
     return this.#lastId;
   }
 
-  #send(type: number, flags: number, id: number, aux: number, body?: Uint8Array | string): void {
-    if (this.#closed) return;
-    this.#writer.push(type, flags, id, aux, typeof body === 'string' ? Buffer.from(body) : body);
+  #send(type: number, flags: number, id: number, aux: number, body?: Body): void {
+    if (!this.#closed) this.#writer.push(type, flags, id, aux, body);
   }
 
   #read(read: () => void): void {

@@ -1,20 +1,14 @@
-// Deadlines without a timer for each: calls with the same timeout expire in the order in which they were made, so one queue
-// and one timer for each timeout in use is enough.
+// Deadlines without a timer for each: calls with the same timeout expire in the order in which they were made, so one line
+// and one timer for each timeout in use is enough. A line is a list through the calls themselves: who is settled leaves it,
+// whoever stands before him.
 
 import type { Call } from './call.js';
 
 /** Lag below this is ordinary scheduling and earns no extension. */
 const LAG_MS = 5;
 
-interface Queue {
-  readonly calls: Call[];
-  /** Index of the first call that has not expired; the array is cut when half of it is behind. */
-  head: number;
-  timer: NodeJS.Timeout | undefined;
-}
-
 export class Deadlines {
-  readonly #queues = new Map<number, Queue>();
+  readonly #lines = new Map<number, DeadlineLine>();
   readonly #expired: (call: Call) => void;
 
   constructor(expired: (call: Call) => void) {
@@ -22,44 +16,37 @@ export class Deadlines {
   }
 
   watch(call: Call): void {
-    const { timeoutMs } = call.request;
-    let queue = this.#queues.get(timeoutMs);
-    if (queue === undefined) {
-      queue = { calls: [], head: 0, timer: undefined };
-      this.#queues.set(timeoutMs, queue);
+    const { timeoutMs } = call;
+    let line = this.#lines.get(timeoutMs);
+    if (line === undefined) {
+      line = new DeadlineLine();
+      this.#lines.set(timeoutMs, line);
     }
-    // What is settled at the front is let go now, not when the timer rings: a call holds its body.
-    this.#firstLive(queue);
-    queue.calls.push(call);
-    this.#arm(timeoutMs, queue);
+    line.add(call);
+    this.#arm(timeoutMs, line);
   }
 
   close(): void {
-    for (const { timer } of this.#queues.values()) clearTimeout(timer);
-    this.#queues.clear();
+    for (const { timer } of this.#lines.values()) clearTimeout(timer);
+    this.#lines.clear();
   }
 
-  #arm(timeoutMs: number, queue: Queue): void {
-    if (queue.timer !== undefined) return;
-    const first = this.#firstLive(queue);
-    if (first === undefined) {
-      this.#queues.delete(timeoutMs);
+  #arm(timeoutMs: number, line: DeadlineLine): void {
+    if (line.timer !== undefined) return;
+    if (line.first === undefined) {
+      this.#lines.delete(timeoutMs);
       return;
     }
-    queue.timer = setTimeout(() => this.#ring(timeoutMs, queue), Math.ceil(first.msLeft));
-    queue.timer.unref();
+    line.timer = setTimeout(() => this.#ring(timeoutMs, line), Math.ceil(line.first.msLeft));
+    line.timer.unref();
   }
 
-  #ring(timeoutMs: number, queue: Queue): void {
-    queue.timer = undefined;
+  #ring(timeoutMs: number, line: DeadlineLine): void {
+    line.timer = undefined;
     const now = performance.now();
     const late: Call[] = [];
-    for (
-      let first = this.#firstLive(queue);
-      first !== undefined && first.deadline <= now;
-      first = this.#firstLive(queue)
-    ) {
-      queue.head++;
+    for (let { first } = line; first !== undefined && first.deadline <= now; first = line.first) {
+      line.remove(first);
       const lag = now - first.deadline;
       if (lag > LAG_MS) {
         // The host was busy: the answer may be waiting to be read. As much time again as was lost, once.
@@ -71,7 +58,7 @@ export class Deadlines {
       }
     }
     for (const call of late) this.#extend(call);
-    this.#arm(timeoutMs, queue);
+    this.#arm(timeoutMs, line);
   }
 
   #extend(call: Call): void {
@@ -79,13 +66,34 @@ export class Deadlines {
       if (!call.isSettled) this.#expired(call);
     }, Math.ceil(call.msLeft)).unref();
   }
+}
 
-  #firstLive(queue: Queue): Call | undefined {
-    while (queue.head < queue.calls.length && queue.calls[queue.head]?.isSettled) queue.head++;
-    if (queue.head > 1024 && queue.head * 2 > queue.calls.length) {
-      queue.calls.splice(0, queue.head);
-      queue.head = 0;
-    }
-    return queue.calls[queue.head];
+/** Calls in the order of their deadlines. */
+export class DeadlineLine {
+  timer: NodeJS.Timeout | undefined;
+  #first: Call | undefined;
+  #last: Call | undefined;
+
+  get first(): Call | undefined {
+    return this.#first;
+  }
+
+  add(call: Call): void {
+    call.line = this;
+    call.before = this.#last;
+    if (this.#last === undefined) this.#first = call;
+    else this.#last.behind = call;
+    this.#last = call;
+  }
+
+  remove(call: Call): void {
+    const { before, behind } = call;
+    if (before === undefined) this.#first = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.#last = before;
+    else behind.before = before;
+    call.line = undefined;
+    call.before = undefined;
+    call.behind = undefined;
   }
 }

@@ -10,6 +10,7 @@ import {
   type Failure,
   type FailureKind,
   type FailurePolicy,
+  isEventData,
   type MediaSource,
   type Observation,
   type Outcome,
@@ -17,11 +18,12 @@ import {
   type StateLookup,
 } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
+import type { Body } from '../wire/frame.js';
 import type { CallBody } from '../wire/record.js';
-import { Call, type LiveArg, type RawAnswer } from './call.js';
+import { Call, type LiveArg, type Question, type RawAnswer } from './call.js';
 import { BulkheadError } from './errors.js';
 import { type Decision, joins, type Result, undecided } from './join.js';
-import { type Judgement, judge } from './judge.js';
+import { type JudgeContext, type Judgement, judge } from './judge.js';
 import { outcomeOf } from './outcome.js';
 
 /** A module as the dispatcher sees it. */
@@ -71,7 +73,8 @@ export const chain = new AsyncLocalStorage<number>();
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #shared = new Map<string, Promise<unknown>>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  #generation: Generation = { underWay: 0, over: () => {} };
+  #earlier: Promise<unknown> = Promise.resolve();
   #lastCall = 0;
 
   constructor(options: DispatcherOptions) {
@@ -107,34 +110,52 @@ export class Dispatcher {
     modules: readonly Askable[],
     options: CallOptions,
   ): Promise<Outcome<K>> {
-    const callId = `c${++this.#lastCall}`;
-    const join = joins[row.join];
-    const parallel = join.order === 'parallel' && this.#options.fanOutOf(callback) === 'parallel';
-    const outcome = new Promise<Outcome<K>>((resolve) => {
+    const hasObservers = modules.some(observes);
+    const parallel = joins[row.join].order === 'parallel' && this.#options.fanOutOf(callback) === 'parallel';
+    const generation = this.#generation;
+    generation.underWay++;
+    return new Promise<Outcome<K>>((resolve) => {
       const fanOut = new FanOut({
         callback,
-        callId,
+        callId: `c${++this.#lastCall}`,
         row,
         prepared,
         options,
         serverName: this.#options.serverName,
         depth: chain.getStore() ?? 0,
-        modules: modules.filter(({ mode }) => mode === 'enforce'),
-        observers: modules.filter(({ mode }) => mode === 'observe'),
-        done: (outcome) => resolve(outcome as Outcome<K>),
+        modules: hasObservers ? modules.filter((module) => !observes(module)) : modules,
+        observers: hasObservers ? modules.filter(observes) : nobody,
+        done: (outcome) => {
+          resolve(outcome as Outcome<K>);
+          if (--generation.underWay === 0) generation.over();
+        },
       });
       fanOut.start(parallel);
     });
-    this.#underWay.add(outcome);
-    void outcome.then(() => this.#underWay.delete(outcome));
-    return outcome;
   }
 
   /** Resolves when every fan-out that is under way now has its outcome. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#underWay);
+  settled(): Promise<unknown> {
+    const generation = this.#generation;
+    this.#generation = { underWay: 0, over: () => {} };
+    if (generation.underWay > 0) {
+      const over = new Promise<void>((resolve) => {
+        generation.over = resolve;
+      });
+      this.#earlier = Promise.all([this.#earlier, over]);
+    }
+    return this.#earlier;
   }
 }
+
+/** The fan-outs that began between two questions for when all have settled: a number is kept of them, no list. */
+interface Generation {
+  underWay: number;
+  over: () => void;
+}
+
+const observes = ({ mode }: Askable): boolean => mode === 'observe';
+const nobody: readonly Askable[] = [];
 
 interface Prepared {
   /** The arguments as JSON will say them; what stays on the host is a stand-in. */
@@ -145,6 +166,7 @@ interface Prepared {
 function prepare(callback: CallbackName, row: Row, args: readonly unknown[]): Prepared {
   const live = new Map<number, LiveArg>();
   const wire = row.args.map(({ name, form, schema }, index) => {
+    if (form === 'event' && isEventData(args[index])) return args[index];
     const parsed = v.safeParse(schema, args[index] ?? null);
     if (!parsed.success) {
       const [issue] = parsed.issues;
@@ -179,17 +201,26 @@ interface FanOutParts {
   readonly done: (outcome: object) => void;
 }
 
-class FanOut {
+class FanOut implements Question, JudgeContext {
+  readonly callback: CallbackName;
+  readonly callId: string;
+  readonly live: ReadonlyMap<number, LiveArg>;
+  readonly depth: number;
+  readonly row: Row;
+  readonly serverName: string;
+  readonly remote: boolean;
+  args: readonly unknown[];
   readonly #parts: FanOutParts;
   /** By the module's place in the configuration. */
-  readonly #failures: (Failure | undefined)[] = [];
-  readonly #observed: Observation[] = [];
   readonly #results: (Result | undefined)[] = [];
   readonly #calls: (Call | undefined)[] = [];
-  #args: readonly unknown[];
-  #body: Uint8Array | undefined;
+  #failures: (Failure | undefined)[] | undefined;
+  /** Grows after the outcome is there: nobody waits for observers. */
+  readonly #observed: Observation[] = [];
   #text: string | undefined;
-  readonly #state = new Map<string, Promise<string>>();
+  #body: Body | undefined;
+  #state: Map<string, Promise<string>> | undefined;
+  #isSequential = false;
   /** How many results of the configuration's order have been taken into the decision. */
   #prefix = 0;
   #decision: Decision = undecided;
@@ -199,7 +230,14 @@ class FanOut {
 
   constructor(parts: FanOutParts) {
     this.#parts = parts;
-    this.#args = parts.prepared.wire;
+    this.callback = parts.callback;
+    this.callId = parts.callId;
+    this.live = parts.prepared.live;
+    this.depth = parts.depth;
+    this.row = parts.row;
+    this.serverName = parts.serverName;
+    this.remote = parts.options.origin === 'federation';
+    this.args = parts.prepared.wire;
   }
 
   start(parallel: boolean): void {
@@ -208,84 +246,81 @@ class FanOut {
       this.#stop();
       return;
     }
-    for (const observer of observers) this.#observe(observer);
+    for (let index = 0; index < observers.length; index++) this.#observe(index);
     options.signal?.addEventListener('abort', this.#stop, { once: true });
     if (modules.length === 0) {
       this.#finish(undecided);
     } else if (parallel) {
-      for (let index = 0; index < modules.length && !this.#finished; index++) this.#ask(index, false);
+      for (let index = 0; index < modules.length && !this.#finished; index++) this.#ask(index);
     } else {
+      this.#isSequential = true;
       this.#wholeDeadline =
-        performance.now() + 2 * Math.max(...modules.map((module) => module.timeoutOf(this.#parts.callback)));
-      this.#ask(0, true);
+        performance.now() + 2 * Math.max(...modules.map((module) => module.timeoutOf(this.callback)));
+      this.#ask(0);
     }
   }
 
-  #ask(index: number, sequential: boolean): void {
-    const { callback, modules } = this.#parts;
-    const module = modules[index] as Askable;
-    const take = (judgement: Judgement, durationMs: number): void => {
-      this.#calls[index] = undefined;
-      this.#take(index, module, judgement, durationMs);
-      if (sequential && !this.#finished) this.#ask(index + 1, true);
-    };
-    const left = this.#wholeDeadline - performance.now();
-    if (left <= 0) {
-      module.judged(callback, outOfTime.failure, 0, outOfTime.message);
-      take(outOfTime, 0);
-      return;
+  #ask(index: number): void {
+    const module = this.#parts.modules[index] as Askable;
+    let timeoutMs = module.timeoutOf(this.callback);
+    if (this.#isSequential) {
+      timeoutMs = Math.min(timeoutMs, this.#wholeDeadline - performance.now());
+      if (timeoutMs <= 0) {
+        module.judged(this.callback, outOfTime.failure, 0, outOfTime.message);
+        this.#take(index, module, outOfTime, 0);
+        return;
+      }
     }
-    const call = this.#call(module, Math.min(module.timeoutOf(callback), left), take);
+    const call = new Call(this, this.#bodyFor(module), timeoutMs, index);
     this.#calls[index] = call;
     module.ask(call);
   }
 
-  #call(module: Askable, timeoutMs: number, judged: (judgement: Judgement, durationMs: number) => void): Call {
-    const { callback, callId, row, prepared, options, serverName, depth } = this.#parts;
-    return new Call({
-      callback,
-      callId,
-      body: this.#bodyFor(module),
-      live: prepared.live,
-      timeoutMs,
-      depth,
-      settled: (answer: RawAnswer, durationMs: number) => {
-        const judgement = judge(timeoutMs < module.timeoutOf(callback) ? cutShort(answer) : answer, {
-          row,
-          args: this.#args,
-          serverName,
-          resultLimit: module.resultLimitOf(callback),
-          remote: options.origin === 'federation',
-          warn: (message) => module.warn(callback, message),
-        });
-        const failed = judgement.kind === 'fail';
-        const result = failed ? judgement.failure : refuses(judgement, row) ? 'reject' : 'allow';
-        if (failed) module.judged(callback, result, durationMs, judgement.message, judgement.stack);
-        else module.judged(callback, result, durationMs, '');
-        judged(judgement, durationMs);
-      },
-    });
+  #observe(index: number): void {
+    const module = this.#parts.observers[index] as Askable;
+    const place = this.#parts.modules.length + index;
+    module.ask(new Call(this, this.#bodyFor(module), module.timeoutOf(this.callback), place));
+  }
+
+  settled({ place, timeoutMs }: Call, answer: RawAnswer, durationMs: number): void {
+    const { modules, observers } = this.#parts;
+    const module = (modules[place] ?? observers[place - modules.length]) as Askable;
+    const isCutShort = this.#isSequential && timeoutMs < module.timeoutOf(this.callback);
+    const judgement = judge(isCutShort ? cutShort(answer) : answer, this, module);
+    const failed = judgement.kind === 'fail';
+    const result = failed ? judgement.failure : refuses(judgement, this.row) ? 'reject' : 'allow';
+    if (failed) module.judged(this.callback, result, durationMs, judgement.message, judgement.stack);
+    else module.judged(this.callback, result, durationMs, '');
+    if (place < modules.length) {
+      this.#calls[place] = undefined;
+      this.#take(place, module, judgement, durationMs);
+    } else {
+      const would = failed ? 'fail' : (result as 'allow' | 'reject');
+      this.#observed.push({ module: module.id, would, detail: detailOf(judgement), durationMs });
+    }
   }
 
   /** Serialised once for all modules; anew only when a module changed what the next one is to see. */
-  #bodyFor({ stateTypes }: Askable): Uint8Array | Promise<Uint8Array> {
+  #bodyFor({ stateTypes }: Askable): Body | Promise<Body> {
     this.#text ??= this.#serialise();
-    const state = stateTypes.length === 0 ? undefined : stateOf(this.#parts.prepared.live);
+    const state = stateTypes.length === 0 ? undefined : stateOf(this.live);
     if (state === undefined) {
-      this.#body ??= Buffer.from(this.#text);
+      // Text that is written once need not be made bytes first.
+      const isLone = this.#parts.modules.length + this.#parts.observers.length === 1;
+      this.#body ??= isLone ? this.#text : Buffer.from(this.#text);
       return this.#body;
     }
     const head = this.#text.slice(0, -1);
     const known = Promise.all(stateTypes.map((type) => this.#knownState(state, type)));
-    return known.then((parts) => Buffer.from(`${head},"state":{${parts.filter((part) => part !== '').join(',')}}}`));
+    return known.then((parts) => `${head},"state":{${parts.filter((part) => part !== '').join(',')}}}`);
   }
 
   #serialise(): string {
-    const { callback, callId, options } = this.#parts;
+    const { options } = this.#parts;
     const body: CallBody = {
-      callback,
-      callId,
-      args: this.#args,
+      callback: this.callback,
+      callId: this.callId,
+      args: this.args,
       ...(options.origin === undefined ? {} : { origin: options.origin }),
       ...(options.roomVersion === undefined ? {} : { roomVersion: options.roomVersion }),
     };
@@ -294,6 +329,7 @@ class FanOut {
 
   /** Each type is looked up once for all modules. */
   #knownState(state: StateLookup, type: string): Promise<string> {
+    this.#state ??= new Map();
     let part = this.#state.get(type);
     if (part === undefined) {
       part = memberOf(state, type).catch(() => '');
@@ -304,50 +340,53 @@ class FanOut {
 
   #take(index: number, module: Askable, judgement: Judgement, durationMs: number): void {
     if (this.#finished) return;
-    const { callback, modules, row } = this.#parts;
+    const { callback, row } = this;
     const join = joins[row.join];
     if (judgement.kind === 'fail') {
       const { failure: kind, message } = judgement;
+      this.#failures ??= [];
       this.#failures[index] = { module: module.id, callback, kind, message, durationMs };
     }
-    this.#results[index] = { module: module.id, judgement, policy: module.policyOf(callback) };
+    const result = { module: module.id, judgement, policy: module.policyOf(callback) };
+    this.#results[index] = result;
     if (join.absorbs?.(judgement)) {
-      this.#finish(join.step(this.#decision, this.#results[index], row).decision);
+      this.#finish(join.step(this.#decision, result, row).decision);
       return;
     }
     for (let next = this.#results[this.#prefix]; next !== undefined; next = this.#results[this.#prefix]) {
       this.#prefix++;
       const { decision, final } = join.step(this.#decision, next, row);
       this.#decision = decision;
-      if (final || this.#prefix === modules.length) {
+      if (final || this.#prefix === this.#parts.modules.length) {
         this.#finish(decision);
         return;
       }
       if (join.replacesArg && decision.kind === 'value') this.#replaceArg(decision.value);
     }
+    if (this.#isSequential) this.#ask(index + 1);
   }
 
   #replaceArg(value: unknown): void {
-    const { of } = this.#parts.row.answer as Extract<AnswerSpec, { of: number }>;
-    this.#args = this.#args.with(of, value);
+    const { of } = this.row.answer as Extract<AnswerSpec, { of: number }>;
+    this.args = this.args.with(of, value);
     this.#body = undefined;
     this.#text = undefined;
   }
 
   #finish(decision: Decision): void {
     this.#finished = true;
-    const { modules, row, options, done } = this.#parts;
+    const { modules, options, done } = this.#parts;
     options.signal?.removeEventListener('abort', this.#stop);
-    modules.forEach((_, index) => {
-      this.#cancel(index);
-    });
-    const failures = this.#failures.filter((failure) => failure !== undefined);
-    done(outcomeOf(decision, { row, args: this.#args, failures, observed: this.#observed }));
+    for (let index = 0; index < modules.length; index++) this.#cancel(index);
+    const failures = this.#failures?.filter((failure) => failure !== undefined) ?? [];
+    done(outcomeOf(decision, { row: this.row, args: this.args, failures, observed: this.#observed }));
   }
 
   /** The embedder gave the call up: every module that was not heard counts as stopped. */
   readonly #stop = (): void => {
     const { modules } = this.#parts;
+    // Nobody is asked any more.
+    this.#isSequential = false;
     modules.forEach((module, index) => {
       this.#cancel(index);
       if (this.#results[index] === undefined) {
@@ -359,17 +398,9 @@ class FanOut {
 
   #cancel(index: number): void {
     const call = this.#calls[index];
+    if (call === undefined) return;
     this.#calls[index] = undefined;
-    if (call !== undefined) this.#parts.modules[index]?.cancel(call);
-  }
-
-  #observe(module: Askable): void {
-    const { callback, row } = this.#parts;
-    const call = this.#call(module, module.timeoutOf(callback), (judgement, durationMs) => {
-      const would = judgement.kind === 'fail' ? 'fail' : refuses(judgement, row) ? 'reject' : 'allow';
-      this.#observed.push({ module: module.id, would, detail: detailOf(judgement), durationMs });
-    });
-    module.ask(call);
+    this.#parts.modules[index]?.cancel(call);
   }
 }
 

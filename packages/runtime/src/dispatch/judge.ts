@@ -2,6 +2,7 @@
 
 import {
   type AnswerSpec,
+  type CallbackName,
   EventData,
   type ExtraFields,
   type FailureKind,
@@ -32,32 +33,38 @@ export type Judgement =
       readonly stack?: string;
     };
 
+/** What was asked. */
 export interface JudgeContext {
+  readonly callback: CallbackName;
   readonly row: Row;
   /** The arguments as the modules got them. */
   readonly args: readonly unknown[];
   readonly serverName: string;
-  /** The largest answer, in bytes. */
-  readonly resultLimit: number;
   /** Whether replacements are dropped, because the event came from another server. */
   readonly remote: boolean;
-  readonly warn: (message: string) => void;
 }
 
-export function judge(answer: RawAnswer, context: JudgeContext): Judgement {
+/** Who answers. */
+export interface Judged {
+  /** The largest answer, in bytes. */
+  resultLimitOf(callback: CallbackName): number;
+  warn(callback: CallbackName, message: string): void;
+}
+
+export function judge(answer: RawAnswer, context: JudgeContext, module: Judged): Judgement {
   try {
     switch (answer.kind) {
       case 'failed':
         return fail(answer.failure, answer.message);
       case 'threw':
-        return answer.error.name === 'MatrixError' ? matrixError(answer.error, context) : threw(answer.error);
+        return answer.error.name === 'MatrixError' ? matrixError(answer.error, context, module) : threw(answer.error);
       case 'nothing':
-        return interpreters[context.row.answer.kind](undefined, context);
-      case 'value':
-        if (Buffer.byteLength(answer.text) > context.resultLimit) {
-          return tooLarge(context.resultLimit);
-        }
-        return interpreters[context.row.answer.kind](parseHostile(answer.text), context);
+        return interpreters[context.row.answer.kind](undefined, context, module);
+      case 'value': {
+        const limit = module.resultLimitOf(context.callback);
+        if (isLongerThan(limit, answer.text)) return tooLarge(limit);
+        return interpreters[context.row.answer.kind](parseHostile(answer.text), context, module);
+      }
     }
   } catch (error) {
     // A schema that recurses, a value that is too deep: the module's doing in any case.
@@ -65,7 +72,11 @@ export function judge(answer: RawAnswer, context: JudgeContext): Judgement {
   }
 }
 
-type Interpreter = (value: unknown, context: JudgeContext) => Judgement;
+/** In bytes; most answers need not be counted. */
+const isLongerThan = (limit: number, text: string): boolean =>
+  text.length * 3 > limit && Buffer.byteLength(text) > limit;
+
+type Interpreter = (value: unknown, context: JudgeContext, module: Judged) => Judgement;
 
 const pass: Judgement = { kind: 'pass' };
 
@@ -94,8 +105,8 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
 
   nothing: () => pass,
 
-  replacement(value, context) {
-    const { row, remote, warn } = context;
+  replacement(value, context, module) {
+    const { row, remote } = context;
     if (typeof value === 'boolean') return value ? pass : refuse(row);
     if (!Array.isArray(value) || typeof value[0] !== 'boolean') return verdict(value, row);
     const [allowed, replacement] = value as [boolean, unknown];
@@ -103,7 +114,7 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
     if (!allowed) return refuse(row);
     if (replacement === null) return pass;
     if (remote) {
-      warn('a replacement of an event from another server was dropped');
+      module.warn(context.callback, 'a replacement of an event from another server was dropped');
       return pass;
     }
     return replace(replacement, context);
@@ -117,7 +128,7 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
     return v.is(JsonObject, value) ? { kind: 'answer', value } : wrongType(`expected an object, got ${show(value)}`);
   },
 
-  usersForStates(value, { args, warn }) {
+  usersForStates(value, { args, callback }, module) {
     const entries = v.safeParse(UsersForStates, value);
     if (!entries.success)
       return wrongType(`expected a Map or an object of user ids to lists of states, got ${show(value)}`);
@@ -127,23 +138,23 @@ const interpreters: Record<AnswerSpec['kind'], Interpreter> = {
     for (const [userId, states] of entries.output) {
       // The remaining entries of a module that says nonsense are dropped; what it said before stands.
       if (!v.is(UserId, userId) || !Array.isArray(states)) {
-        warn(`an entry of the wrong kind for ${show(userId)}; the rest of the answer was dropped`);
+        module.warn(callback, `an entry of the wrong kind for ${show(userId)}; the rest of the answer was dropped`);
         break;
       }
       const known = states.flatMap((state: unknown) => given.get(canonical(state)) ?? []);
       invented += states.length - known.length;
       if (known.length > 0) users.set(userId, [...new Set([...(users.get(userId) ?? []), ...known])]);
     }
-    if (invented > 0) warn(`${invented} presence states that were not among those given were dropped`);
+    if (invented > 0) module.warn(callback, `${invented} presence states that were not among those given were dropped`);
     return { kind: 'answer', value: users };
   },
 
-  interestedUsers(value, { warn }) {
+  interestedUsers(value, { callback }, module) {
     if (value === PRESENCE_ALL_USERS) return { kind: 'answer', value };
     if (!Array.isArray(value))
       return wrongType(`expected a Set or a list of user ids, or PRESENCE_ALL_USERS, got ${show(value)}`);
     const wrong = value.findIndex((userId) => !v.is(UserId, userId));
-    if (wrong >= 0) warn(`${show(value[wrong])} is no user id; the rest of the answer was dropped`);
+    if (wrong >= 0) module.warn(callback, `${show(value[wrong])} is no user id; the rest of the answer was dropped`);
     return { kind: 'answer', value: new Set(wrong < 0 ? value : value.slice(0, wrong)) };
   },
 };
@@ -210,10 +221,11 @@ function refuse(
   };
 }
 
-function matrixError(error: ThrownError, { row, resultLimit }: JudgeContext): Judgement {
+function matrixError(error: ThrownError, { row, callback }: JudgeContext, module: Judged): Judgement {
   const { status, errcode, message, extra = {} } = error;
   if (row.refusal === undefined || row.answer.kind === 'expiry') return threw(error);
-  if (Buffer.byteLength(JSON.stringify([errcode, message, extra])) > resultLimit) return tooLarge(resultLimit);
+  const limit = module.resultLimitOf(callback);
+  if (isLongerThan(limit, JSON.stringify([errcode, message, extra]))) return tooLarge(limit);
   if (!v.is(RefusalStatus, status)) return wrongType(`the status ${show(status)} may not be used`);
   if (!v.is(JsonObject, extra)) return wrongType(`expected an object of extra fields, got ${show(extra)}`);
   return refuse(row, { status, code: typeof errcode === 'string' ? errcode : '', reason: message, extra });

@@ -48,4 +48,5 @@ export class Line implements Iterable<Call> {
   }
 }
 
-const sizeOf = ({ body }: Call): number => body?.length ?? 0;
+/** As far as it is known. */
+const sizeOf = ({ body }: Call): number => (body instanceof Promise ? 0 : body.length);

@@ -6,11 +6,13 @@ import { grantedBy } from '../api/permissions.js';
 import type { CellMarks } from '../cell/task.js';
 import type { ModuleEntry, Permissions } from '../config/entry.js';
 import type { Call } from '../dispatch/call.js';
+import type { Channel } from '../dispatch/channel.js';
 import { Deadlines } from '../dispatch/deadline.js';
 import type { Askable } from '../dispatch/dispatcher.js';
 import { mapStack } from '../loading/stack.js';
 import type { ModuleEvents, ModuleState, ModuleStatus, WatchedLimit } from '../modules.js';
 import type { Logger } from '../observe/log.js';
+import type { Body } from '../wire/frame.js';
 import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
@@ -272,9 +274,10 @@ export class SupervisedModule implements Askable {
       call.fail('queue_timeout', `${this.#waiting.size} calls wait for the module already`);
     } else {
       this.#deadlines.watch(call);
-      this.#waiting.add(call);
-      if (call.body === undefined) void this.#complete(call);
-      else this.#sendWaiting();
+      const channel = this.#life?.channel;
+      if (call.body instanceof Promise) void this.#complete(call, call.body);
+      else if (this.#waiting.size === 0 && channel !== undefined && this.#takesCalls(channel)) channel.call(call);
+      else this.#wait(call);
     }
   }
 
@@ -382,7 +385,7 @@ export class SupervisedModule implements Askable {
   }
 
   /** Another module takes its place, which is not asked before `settled`; those who were asking this one get their answers. */
-  async retire(settled: Promise<void>): Promise<void> {
+  async retire(settled: Promise<unknown>): Promise<void> {
     await settled;
     await Promise.race([this.idle(), sleep(LET_GO_MS)]);
     this.stop();
@@ -460,18 +463,30 @@ export class SupervisedModule implements Askable {
     yield* [...this.#leaving];
   }
 
-  async #complete(call: Call): Promise<void> {
-    call.body = await call.request.body;
+  /** It has its place in the line while its body is made. */
+  async #complete(call: Call, body: Promise<Body>): Promise<void> {
+    this.#waiting.add(call);
+    call.body = await body;
     this.#waiting.completed(call);
     this.#sendWaiting();
   }
 
+  #wait(call: Call): void {
+    this.#waiting.add(call);
+    this.#sendWaiting();
+  }
+
+  #takesCalls(channel: Channel): boolean {
+    if (channel.closed || channel.inFlight >= this.entry.limits.callsInFlight) return false;
+    return channel.backlog < MOST_BACKLOG;
+  }
+
   #sendWaiting(): void {
     const channel = this.#life?.channel;
-    if (channel === undefined || channel.closed) return;
+    if (this.#waiting.size === 0 || channel === undefined) return;
     for (const call of this.#waiting) {
-      if (call.body === undefined) continue;
-      if (channel.backlog >= MOST_BACKLOG || channel.inFlight >= this.entry.limits.callsInFlight) return;
+      if (call.body instanceof Promise) continue;
+      if (!this.#takesCalls(channel)) return;
       this.#waiting.delete(call);
       if (!call.isSettled) channel.call(call);
     }
@@ -507,8 +522,8 @@ export class SupervisedModule implements Askable {
     const isServed = life.apiLoad.underWay > 0;
     if (isServed) call.fail('api_timeout', 'the deadline passed while the host was serving the module');
     else if (isBehind) call.fail('queue_timeout', 'the deadline passed behind another call of the module');
-    else call.fail('module_timeout', `no answer within ${Math.round(call.request.timeoutMs)} ms`);
-    void this.#vigil.doubt(life, call.request.callback, !isServed && !isBehind);
+    else call.fail('module_timeout', `no answer within ${Math.round(call.timeoutMs)} ms`);
+    void this.#vigil.doubt(life, call.question.callback, !isServed && !isBehind);
   }
 
   #violated(life: Life, message: string): void {
@@ -564,7 +579,7 @@ export class SupervisedModule implements Askable {
   #takeBack(life: Life, marks: CellMarks, message: string, again: 'innocent' | 'all' = 'innocent'): void {
     const culprit = again === 'all' ? undefined : life.callOf(marks.current);
     if (culprit !== undefined && this.#poison.ended(culprit)) {
-      const { callback } = culprit.request;
+      const { callback } = culprit.question;
       this.#services.logger.warn(
         { module: this.id, callback },
         `a call of ${callback} has ended the cell of ${this.id} twice: it is not asked again for a while`,
@@ -574,7 +589,7 @@ export class SupervisedModule implements Askable {
       if (call.isSettled) continue;
       const isAnswered = marks.unsent.includes(call.recordId);
       const isUnbegun = call.recordId > marks.begun;
-      const isNotification = callbacks[call.request.callback].join === 'notify';
+      const isNotification = callbacks[call.question.callback].join === 'notify';
       if (isNotification && isAnswered) {
         call.settle({ kind: 'nothing' });
         continue;

@@ -42,7 +42,9 @@ export class Poison {
 
 /** Two calls are the same when callback and arguments are, whatever their ids. */
 function keyOf({ body }: Call): string {
-  const { callback, args } = JSON.parse(Buffer.from(body ?? '{}').toString()) as CallBody;
+  if (body instanceof Promise) return '';
+  const text = typeof body === 'string' ? body : Buffer.from(body).toString();
+  const { callback, args } = JSON.parse(text) as CallBody;
   return createHash('sha256')
     .update(JSON.stringify([callback, args]))
     .digest('base64');

@@ -5,7 +5,8 @@ import type { MessagePort } from 'node:worker_threads';
 
 /** Carries bytes between one cell and its peer, in order, and says when the other end is gone. */
 export interface Carrier {
-  write(frame: Uint8Array): void;
+  /** @returns whether the memory of this frame and of all before it is free; if not, it may not change any more */
+  write(frame: Uint8Array): boolean;
   /** Bytes written that the peer has not taken yet, as far as this end can tell. */
   backlog(): number;
   /** Called whenever a backlog is gone. */
@@ -23,7 +24,10 @@ export function socketCarrier(socket: Socket): Carrier {
   // A dying peer shows as EPIPE or ECONNRESET; 'close' follows, and that is what counts.
   socket.on('error', () => {});
   return {
-    write: (frame) => void socket.write(frame),
+    write: (frame) => {
+      socket.write(frame);
+      return socket.writableLength === 0;
+    },
     backlog: () => socket.writableLength,
     onDrain: (drained) => void socket.on('drain', drained),
     onBytes: (receive) => void socket.on('data', receive),
@@ -39,11 +43,12 @@ export function socketCarrier(socket: Socket): Carrier {
 
 export function portCarrier(port: MessagePort): Carrier {
   return {
-    // Transferred rather than copied when the frame owns its memory; Buffers of the shared pool do not.
-    write: (frame) =>
-      frame.byteLength === frame.buffer.byteLength
-        ? port.postMessage(frame, [frame.buffer as ArrayBuffer])
-        : port.postMessage(frame),
+    // A port would clone all the memory of which the frame is a part.
+    write: (frame) => {
+      const own = new Uint8Array(frame);
+      port.postMessage(own, [own.buffer]);
+      return true;
+    },
     backlog: () => 0,
     onDrain: () => {},
     onBytes: (receive) =>

@@ -2,34 +2,57 @@
 
 import { HEADER_BYTES, type WireRecord } from './record.js';
 
-/** Gathers records into frames. `write` is called at most once a turn with all that was queued. */
+/** Text goes into the frame as UTF-8. */
+export type Body = Uint8Array | string;
+
+/** Frames are written into pieces of memory of this size, one behind the other; what is longer gets memory of its own. */
+const SLAB_BYTES = 64 * 1024;
+
+/** A frame with so many records leaves before the turn is over: whoever gets it begins while the rest is gathered. */
+const MOST_RECORDS = 32;
+
+/**
+ * Gathers records into frames: at most what is queued in one turn.
+ * @see Carrier.write for what `write` answers
+ */
 export class FrameWriter {
-  #parts: Uint8Array[] = [];
-  #bytes = 0;
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Where the frame begins that is being gathered, and where its next record goes. */
+  #start = 0;
+  #end = 0;
+  #records = 0;
   #scheduled = false;
-  readonly #write: (frame: Uint8Array) => void;
+  readonly #write: (frame: Uint8Array) => boolean;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
   };
 
-  constructor(write: (frame: Uint8Array) => void) {
+  constructor(write: (frame: Uint8Array) => boolean) {
     this.#write = write;
   }
 
-  push(type: number, flags: number, id: number, aux: number, body: Uint8Array | undefined): void {
-    const length = body === undefined ? 0 : body.length;
-    const header = Buffer.allocUnsafe(HEADER_BYTES);
-    header.writeUInt32LE(length, 0);
-    header[4] = type;
-    header[5] = flags;
-    header.writeUInt16LE(0, 6);
-    header.writeUInt32LE(id, 8);
-    header.writeUInt32LE(aux, 12);
-    this.#parts.push(header);
-    if (body !== undefined) this.#parts.push(body);
-    this.#bytes += HEADER_BYTES + length;
-    if (!this.#scheduled) {
+  push(type: number, flags: number, id: number, aux: number, body: Body | undefined): void {
+    // What text may take at most is reserved; for a long one it is worth knowing what it does take.
+    if (typeof body === 'string' && body.length > SLAB_BYTES / 8) body = Buffer.from(body);
+    const start = this.#reserve(HEADER_BYTES + mostBytes(body));
+    const slab = this.#slab;
+    const at = start + HEADER_BYTES;
+    let length = 0;
+    if (typeof body === 'string') length = slab.write(body, at);
+    else if (body !== undefined) {
+      length = body.length;
+      slab.set(body, at);
+    }
+    slab.writeUInt32LE(length, start);
+    slab[start + 4] = type;
+    slab[start + 5] = flags;
+    slab.writeUInt16LE(0, start + 6);
+    slab.writeUInt32LE(id, start + 8);
+    slab.writeUInt32LE(aux, start + 12);
+    this.#end = at + length;
+    if (++this.#records === MOST_RECORDS) this.flush();
+    else if (!this.#scheduled) {
       this.#scheduled = true;
       // After the microtasks of this turn, so that the calls which they make leave together.
       process.nextTick(this.#flush);
@@ -38,17 +61,37 @@ export class FrameWriter {
 
   /** Bytes that were not written yet. */
   get pending(): number {
-    return this.#bytes;
+    return this.#end - this.#start;
   }
 
   flush(): void {
-    if (this.#bytes === 0) return;
-    const frame = Buffer.concat(this.#parts, this.#bytes);
-    this.#parts = [];
-    this.#bytes = 0;
-    this.#write(frame);
+    if (this.#end === this.#start) return;
+    const frame = this.#slab.subarray(this.#start, this.#end);
+    this.#records = 0;
+    this.#start = this.#end;
+    if (this.#write(frame)) {
+      this.#start = 0;
+      this.#end = 0;
+    }
+  }
+
+  /** Room behind what was gathered. What was written stays untouched: whoever carries it may not have sent it yet. */
+  #reserve(bytes: number): number {
+    if (this.#end + bytes > this.#slab.length) {
+      const gathered = this.pending;
+      const slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (gathered + bytes)));
+      this.#slab.copy(slab, 0, this.#start, this.#end);
+      this.#slab = slab;
+      this.#start = 0;
+      this.#end = gathered;
+    }
+    return this.#end;
   }
 }
+
+/** No character of a string takes more than three bytes. */
+const mostBytes = (body: Body | undefined): number =>
+  body === undefined ? 0 : typeof body === 'string' ? 3 * body.length : body.length;
 
 /** A peer broke the protocol; nothing that it sent from here on is read. */
 export class ProtocolViolation extends Error {

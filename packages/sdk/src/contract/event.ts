@@ -1,21 +1,47 @@
 // Matrix events: the data as it crosses, and the object with helpers that a module is given.
 
 import * as v from 'valibot';
-import { EventId, RoomId, UserId } from './ids.js';
-import { JsonObject } from './json.js';
+import { atMostBytes, EventId, isEventId, isRoomId, isShort, isUserId, RoomId, UserId } from './ids.js';
+import { isJsonObject, JsonObject } from './json.js';
 
 /** An event's data under its wire names (Matrix specification, "Events"). */
 export const EventData = v.looseObject({
-  type: v.pipe(v.string(), v.maxBytes(255)),
+  type: v.pipe(v.string(), atMostBytes(255)),
   room_id: RoomId,
   sender: UserId,
   content: JsonObject,
-  state_key: v.optional(v.pipe(v.string(), v.maxBytes(255))),
+  state_key: v.optional(v.pipe(v.string(), atMostBytes(255))),
   event_id: v.optional(EventId),
   origin_server_ts: v.pipe(v.number(), v.safeInteger()),
   unsigned: v.optional(JsonObject),
   redacts: v.optional(EventId),
 });
+
+/** Fields that a schema leaves out of its copy. */
+const NOT_COPIED = ['__proto__', 'prototype', 'constructor'];
+
+/**
+ * Whether the schema would take it as it is: a plain object whose fields fit. A schema makes a copy of each event that it
+ * looks at, and this is asked for every call.
+ */
+export function isEventData(value: unknown): value is EventData {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  const { type, room_id, sender, content, state_key, event_id, origin_server_ts, unsigned, redacts, toJSON } =
+    value as Record<string, unknown>;
+  return (
+    toJSON === undefined &&
+    !NOT_COPIED.some((name) => Object.hasOwn(value, name)) &&
+    isShort(type) &&
+    isRoomId(room_id) &&
+    isUserId(sender) &&
+    isJsonObject(content) &&
+    (state_key === undefined || isShort(state_key)) &&
+    (event_id === undefined || isEventId(event_id)) &&
+    Number.isSafeInteger(origin_server_ts) &&
+    (unsigned === undefined || isJsonObject(unsigned)) &&
+    (redacts === undefined || isEventId(redacts))
+  );
+}
 
 export interface EventData {
   readonly type: string;

@@ -14,6 +14,7 @@ export { ApiError, type ApiErrorCode, ConfigError, MatrixError } from './errors.
 export {
   EventData,
   type EventDict,
+  isEventData,
   type MatrixEvent,
   StateLookup,
   type StateMap,

@@ -4,7 +4,9 @@ import type { EventData, EventDict, MatrixEvent } from './event.js';
 
 /** Makes the object that a module is given out of an event's data, which it takes as its own. */
 export function createMatrixEvent(data: EventData): MatrixEvent {
-  return Object.assign(Object.create(eventHelpers) as MatrixEvent, data);
+  // Whoever sent the event must not answer in place of the helpers.
+  for (const name of HELPERS) if (Object.hasOwn(data, name)) delete (data as Record<string, unknown>)[name];
+  return { __proto__: eventHelpers, ...data } as unknown as MatrixEvent;
 }
 
 const eventHelpers = {
@@ -19,3 +21,5 @@ const eventHelpers = {
     return JSON.parse(JSON.stringify(this)) as EventDict;
   },
 };
+
+const HELPERS = Object.keys(eventHelpers);

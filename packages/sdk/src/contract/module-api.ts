@@ -4,7 +4,7 @@
 import * as v from 'valibot';
 import type { Callbacks } from './callbacks.js';
 import { EventData, type MatrixEvent } from './event.js';
-import { EventId, RoomId, UserId } from './ids.js';
+import { atMostBytes, EventId, RoomId, UserId } from './ids.js';
 import { JsonObject } from './json.js';
 import type { Scope } from './permissions.js';
 import type { Awaitable } from './row.js';
@@ -41,11 +41,11 @@ export const UserInfo = v.strictObject({
 export type UserInfo = Readonly<v.InferOutput<typeof UserInfo>>;
 
 export const NewEvent = v.strictObject({
-  type: v.pipe(v.string(), v.maxBytes(255)),
+  type: v.pipe(v.string(), atMostBytes(255)),
   room_id: RoomId,
   sender: UserId,
   content: JsonObject,
-  state_key: v.optional(v.pipe(v.string(), v.maxBytes(255))),
+  state_key: v.optional(v.pipe(v.string(), atMostBytes(255))),
 });
 /** An event to be sent; its sender must be a local user. */
 export type NewEvent = Readonly<v.InferOutput<typeof NewEvent>>;
@@ -71,7 +71,7 @@ export const RequesterOptions = v.strictObject({
 });
 export type RequesterOptions = Readonly<v.InferOutput<typeof RequesterOptions>>;
 
-const StorageKey = v.pipe(v.string(), v.minBytes(1), v.maxBytes(512));
+const StorageKey = v.pipe(v.string(), v.minLength(1), atMostBytes(512));
 const safeInteger = v.pipe(v.number(), v.safeInteger());
 const StorageTtl = v.strictObject({ ttl: v.optional(v.pipe(safeInteger, v.minValue(1))) });
 const StoragePage = v.strictObject({

@@ -85,7 +85,7 @@ const { answer } = RecordType;
 t.test('an answer settles its call, once', async (t) => {
   const { channel, cell } = connect();
   const { call, answers } = makeCall();
-  channel.call(call);
+  channel.call(call, performance.now());
   cell.send(answer, AnswerKind.value, call.recordId, 'true');
   cell.send(answer, AnswerKind.value, call.recordId, 'false');
   t.strictSame(answers, [{ kind: 'value', text: 'true' }]);
@@ -95,7 +95,7 @@ t.test('an answer settles its call, once', async (t) => {
 t.test('answers to calls that were never made, or are over, are counted and dropped', async (t) => {
   const { channel, cell, toCell, carrier } = connect();
   const { call, answers } = makeCall();
-  channel.call(call);
+  channel.call(call, performance.now());
   cell.send(answer, AnswerKind.value, call.recordId + 1, 'true');
   cell.send(answer, AnswerKind.value, 0, 'true');
   cell.send(answer, AnswerKind.value, 0xffff_ffff, 'true');
@@ -116,8 +116,8 @@ t.test('to cancel a call of another channel cancels nothing here, whatever its i
   const there = connect();
   const mine = makeCall();
   const other = makeCall();
-  here.channel.call(mine.call);
-  there.channel.call(other.call);
+  here.channel.call(mine.call, 0);
+  there.channel.call(other.call, 0);
   t.equal(mine.call.recordId, other.call.recordId);
   here.channel.cancel(other.call, 'unneeded');
   here.cell.send(answer, AnswerKind.value, mine.call.recordId, 'true');
@@ -128,7 +128,7 @@ t.test('each kind of answer', async (t) => {
   const answerOf = (kind: number, body: string): RawAnswer | undefined => {
     const { channel, cell } = connect();
     const { call, answers } = makeCall();
-    channel.call(call);
+    channel.call(call, performance.now());
     cell.send(answer, kind, call.recordId, body);
     return answers[0];
   };
@@ -164,7 +164,7 @@ t.test('a cell that breaks the protocol is cut off, and nothing that it sends th
   for (const [name, [type, flags, id, body]] of Object.entries(breaches)) {
     const { channel, cell, carrier, violations } = connect();
     const { call, answers } = makeCall();
-    channel.call(call);
+    channel.call(call, performance.now());
     cell.send(type, flags, id, body);
     t.equal(violations.length, 1, name);
     t.ok(carrier.ended, 'the cell is cut off');
@@ -190,7 +190,7 @@ t.test('a record that is too large is refused by its header, before its body has
 t.test('nothing of a frame is heard after the record that made the host end the cell', async (t) => {
   const { channel, cell, events, logged } = connect();
   const { call, answers } = makeCall();
-  channel.call(call);
+  channel.call(call, performance.now());
   const api = (): boolean => {
     channel.close();
     return true;
@@ -219,7 +219,7 @@ t.test('what was asked is settled when the cell is gone', async (t) => {
 t.test('calls of a lost cell are given back', async (t) => {
   const { channel, carrier } = connect();
   const calls = [makeCall().call, makeCall().call];
-  for (const call of calls) channel.call(call);
+  for (const call of calls) channel.call(call, performance.now());
   carrier.close();
   t.strictSame(channel.takePending(), calls);
   t.strictSame(channel.takePending(), []);

@@ -112,9 +112,11 @@ function* cut(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {
   }
 }
 
+type Kept = Pick<WireRecord, 'type' | 'flags' | 'id' | 'aux' | 'body'>;
+
 /** All records up to the first that must not be. */
-function records(bytes: Buffer): { readonly records: readonly WireRecord[]; readonly violated: boolean } {
-  const found: WireRecord[] = [];
+function records(bytes: Buffer): { readonly records: readonly Kept[]; readonly violated: boolean } {
+  const found: Kept[] = [];
   for (let rest = bytes; rest.length >= HEADER_BYTES; ) {
     const length = rest.readUInt32LE(0);
     const type = rest[4] as number;
@@ -206,7 +208,7 @@ class Model {
     this.violated = read.violated;
   }
 
-  #accepts({ type, flags, id, body }: WireRecord): boolean {
+  #accepts({ type, flags, id, body }: Kept): boolean {
     const parsed = json(body);
     switch (type) {
       case RecordType.answer: {
@@ -214,7 +216,7 @@ class Model {
           this.strays++;
           return true;
         }
-        const kind = ['value', 'nothing', 'threw', 'failed', 'failed'][flags];
+        const kind = ['value', 'nothing', 'threw', 'failed', 'failed', 'value'][flags];
         if (kind === undefined || (kind === 'threw' && parsed === undefined)) return false;
         const isError = typeof parsed?.value === 'object' && parsed.value !== null && !Array.isArray(parsed.value);
         this.settled.set(id, kind === 'threw' && !isError ? 'failed' : kind);
@@ -284,7 +286,12 @@ t.test('a channel settles what was asked, once, by its own id, and whatever come
     };
     channel.attach(events, 0.2);
     const settled: (readonly [number, string])[] = [];
-    for (let id = 1; id <= CALLS; id++) channel.call(callFor((answer) => settled.push([id, answer.kind])));
+    for (let id = 1; id <= CALLS; id++) {
+      channel.call(
+        callFor((answer) => settled.push([id, answer.kind])),
+        0,
+      );
+    }
     const asked = channel.ask(RecordType.request, '{}');
     let answered: RawAnswer | undefined;
     void asked.answer.then((answer) => {

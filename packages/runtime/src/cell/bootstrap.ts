@@ -3,13 +3,12 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext, runInThisContext } from 'node:vm';
 import { workerData } from 'node:worker_threads';
 import { layers } from '../layers.js';
-import { type Carrier, portCarrier, socketCarrier } from '../wire/carrier.js';
+import { type Carrier, fdCarrier, portCarrier } from '../wire/carrier.js';
 import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
 import { disarm } from './disarm.js';
@@ -43,10 +42,7 @@ const threadId = ownThreadId();
 
 /** A cell's whole life. It ends with its thread: nothing of one life is ever there in another. */
 export default function live(task: CellTask): Promise<never> {
-  const carrier =
-    'fd' in task.carrier
-      ? socketCarrier(new Socket({ fd: task.carrier.fd, readable: true, writable: true }))
-      : portCarrier(task.carrier.port);
+  const carrier = 'fd' in task.carrier ? fdCarrier(task.carrier.fd) : portCarrier(task.carrier.port);
   serve(carrier, new Int32Array(task.marks));
   // The carrier is the thread's reason to live.
   carrier.onClose(() => process.exit(0));
@@ -133,14 +129,15 @@ function serve(carrier: Carrier, marks: Int32Array): void {
     }
   };
 
-  const receive = ({ type, flags, id, aux, body }: WireRecord): void => {
+  const receive = (record: WireRecord): void => {
+    const { type, flags, id, aux } = record;
     if (type === ping) {
       const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
       sendText(RecordType.pong, 0, id, JSON.stringify({ heap, external }));
       return;
     }
     if (type === load) {
-      if (deliver === undefined) begin(id, text(body));
+      if (deliver === undefined) begin(id, record.text);
       return;
     }
     if (deliver === undefined) return;
@@ -149,7 +146,7 @@ function serve(carrier: Carrier, marks: Int32Array): void {
       marks[Mark.current] = id;
     }
     try {
-      deliver(type, flags, id, aux, type === RecordType.chunk ? copyOf(body) : text(body));
+      deliver(type, flags, id, aux, type === RecordType.chunk ? copyOf(record.body) : record.text);
     } catch (error) {
       sendError(id, error);
     }
@@ -199,8 +196,6 @@ function inThread(): (script: string) => unknown {
   Object.assign(globalThis, { require: createRequire(__filename) });
   return (script) => runInThisContext(script);
 }
-
-const text = (body: Uint8Array): string => Buffer.prototype.utf8Slice.call(body, 0, body.length);
 
 /** Memory of its own. `Uint8Array.from` would ask the iterator for each byte, 20 ms for a chunk. */
 const copyOf = (body: Uint8Array): Uint8Array => new Uint8Array(body);

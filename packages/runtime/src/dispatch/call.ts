@@ -30,8 +30,9 @@ export class Call {
   readonly timeoutMs: number;
   /** Which of the modules that are asked it is for, as the question counts them. */
   readonly place: number;
-  readonly startedAt = performance.now();
-  /** On the clock of `performance.now()`. Grows once, by the host's own lag. */
+  /** On the clock of `performance.now()`, as all times here. */
+  readonly startedAt: number;
+  /** Grows once, by the host's own lag. */
   deadline: number;
   /** JSON, serialised once for all modules of a fan-out that want the same; a promise while state is looked up for it. */
   body: Body | Promise<Body>;
@@ -46,12 +47,19 @@ export class Call {
   behind: Call | undefined;
   #settled = false;
 
-  constructor(question: Question, body: Body | Promise<Body>, timeoutMs: number, place = 0) {
+  constructor(
+    question: Question,
+    body: Body | Promise<Body>,
+    timeoutMs: number,
+    place = 0,
+    startedAt = performance.now(),
+  ) {
     this.question = question;
     this.body = body;
     this.timeoutMs = timeoutMs;
     this.place = place;
-    this.deadline = this.startedAt + timeoutMs;
+    this.startedAt = startedAt;
+    this.deadline = startedAt + timeoutMs;
   }
 
   get isSettled(): boolean {
@@ -59,14 +67,18 @@ export class Call {
   }
 
   get msLeft(): number {
-    return Math.max(0, this.deadline - performance.now());
+    return this.msLeftAt(performance.now());
+  }
+
+  msLeftAt(now: number): number {
+    return Math.max(0, this.deadline - now);
   }
 
   /** Only the first settling counts: an answer and a deadline may come in the same turn. */
-  settle(answer: RawAnswer): void {
+  settle(answer: RawAnswer, now = performance.now()): void {
     if (this.#settled) return;
     this.abandon();
-    this.question.settled(this, answer, performance.now() - this.startedAt);
+    this.question.settled(this, answer, now - this.startedAt);
   }
 
   /** Nobody waits any more: whatever comes is dropped. */

@@ -5,7 +5,15 @@ import * as v from 'valibot';
 import { layers } from '../layers.js';
 import type { Carrier } from '../wire/carrier.js';
 import { type Body, FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
-import { AnswerKind, CHUNK_BYTES, logLevels, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
+import {
+  ALLOWED,
+  AnswerKind,
+  CHUNK_BYTES,
+  logLevels,
+  RecordType,
+  type ThrownError,
+  type WireRecord,
+} from '../wire/record.js';
 import { Streams } from '../wire/streams.js';
 import type { Bucket } from './bucket.js';
 import { Budget } from './budget.js';
@@ -89,7 +97,8 @@ export class Channel {
   #closedNow: () => void = () => {};
   #lastId = 0;
   #wasReady = false;
-  /** What was spent since bytes came last. */
+  /** When bytes came last, on the clock of `performance.now()`, and what was spent on them. */
+  #readAt = 0;
   #turnMs = 0;
   #closed = false;
 
@@ -148,11 +157,11 @@ export class Channel {
   }
 
   /** Sends a call whose body is there; its answer settles it. */
-  call(call: Call): void {
+  call(call: Call, now: number): void {
     const id = this.#nextId();
     call.recordId = id;
     this.#calls.set(id, call);
-    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeft), call.body as Body);
+    this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeftAt(now)), call.body as Body);
   }
 
   /** The pending call of that id, if the cell still has one: what it may ask for is what came with the call. */
@@ -229,6 +238,7 @@ export class Channel {
 
   #read(read: () => void): void {
     if (this.#closed) return;
+    this.#readAt = performance.now();
     this.#turnMs = 0;
     try {
       read();
@@ -243,7 +253,7 @@ export class Channel {
     if (record.type === RecordType.answer && this.#answer(record)) return;
     const startedAt = performance.now();
     const isUseful = record.type !== RecordType.answer && this.#receiveUnasked(record);
-    const ms = performance.now() - startedAt + READ_MS + record.body.length * READ_MS_PER_BYTE;
+    const ms = performance.now() - startedAt + READ_MS + record.length * READ_MS_PER_BYTE;
     const budget = this.#budget;
     if (budget === undefined || !layers.has('host_time')) return;
     budget.spend(ms);
@@ -280,15 +290,15 @@ export class Channel {
   #receiveUnasked(record: WireRecord): boolean {
     switch (record.type) {
       case RecordType.api:
-        return this.#events?.api(parseHostile(text(record))) ?? false;
+        return this.#events?.api(parseHostile(record.text)) ?? false;
       case RecordType.log: {
         const level = logLevels[record.flags];
-        const line = v.safeParse(LogLine, parseHostile(text(record)));
+        const line = v.safeParse(LogLine, parseHostile(record.text));
         if (level === undefined || !line.success) throw new ProtocolViolation('a malformed log line');
         return this.#events?.log(level, line.output.message, line.output.fields) ?? false;
       }
       case RecordType.pong: {
-        const pong = v.parse(Pong, parseHostile(text(record)));
+        const pong = v.parse(Pong, parseHostile(record.text));
         this.#pings.get(record.id)?.(pong);
         return this.#pings.delete(record.id);
       }
@@ -296,7 +306,7 @@ export class Channel {
         // The first comes before any module's code; another one is the module's.
         if (this.#wasReady) return false;
         this.#wasReady = true;
-        this.threadId = v.parse(Ready, parseHostile(text(record))).threadId;
+        this.threadId = v.parse(Ready, parseHostile(record.text)).threadId;
         this.#isReady();
         return true;
       default:
@@ -318,7 +328,7 @@ export class Channel {
     const answer = readAnswer(record);
     if (call !== undefined) {
       this.#calls.delete(record.id);
-      call.settle(answer);
+      call.settle(answer, this.#readAt);
     } else {
       this.#asked.delete(record.id);
       asked?.answered(answer);
@@ -332,14 +342,19 @@ export class Channel {
   }
 }
 
+const allowed: RawAnswer = { kind: 'value', text: ALLOWED };
+const nothing: RawAnswer = { kind: 'nothing' };
+
 function readAnswer(record: WireRecord): RawAnswer {
   switch (record.flags) {
     case AnswerKind.value:
-      return { kind: 'value', text: text(record) };
+      return { kind: 'value', text: record.text };
+    case AnswerKind.allowed:
+      return allowed;
     case AnswerKind.nothing:
-      return { kind: 'nothing' };
+      return nothing;
     case AnswerKind.threw: {
-      const thrown = v.safeParse(Thrown, parseHostile(text(record)));
+      const thrown = v.safeParse(Thrown, parseHostile(record.text));
       return thrown.success
         ? { kind: 'threw', error: thrown.output as ThrownError }
         : { kind: 'failed', failure: 'threw', message: 'something that is no error was thrown' };
@@ -350,11 +365,9 @@ function readAnswer(record: WireRecord): RawAnswer {
       return {
         kind: 'failed',
         failure: 'wrong_type',
-        message: `the answer is not JSON: ${text(record).slice(0, 200)}`,
+        message: `the answer is not JSON: ${record.text.slice(0, 200)}`,
       };
     default:
       throw new ProtocolViolation(`an answer of kind ${record.flags}`);
   }
 }
-
-const text = ({ body }: WireRecord): string => (body as Buffer).toString('utf8');

@@ -212,7 +212,7 @@ class FanOut implements Question, JudgeContext {
   args: readonly unknown[];
   readonly #parts: FanOutParts;
   /** By the module's place in the configuration. */
-  readonly #results: (Result | undefined)[] = [];
+  readonly #judgements: (Judgement | undefined)[] = [];
   readonly #calls: (Call | undefined)[] = [];
   #failures: (Failure | undefined)[] | undefined;
   /** Grows after the outcome is there: nobody waits for observers. */
@@ -251,7 +251,8 @@ class FanOut implements Question, JudgeContext {
     if (modules.length === 0) {
       this.#finish(undecided);
     } else if (parallel) {
-      for (let index = 0; index < modules.length && !this.#finished; index++) this.#ask(index);
+      const now = performance.now();
+      for (let index = 0; index < modules.length && !this.#finished; index++) this.#ask(index, now);
     } else {
       this.#isSequential = true;
       this.#wholeDeadline =
@@ -260,18 +261,18 @@ class FanOut implements Question, JudgeContext {
     }
   }
 
-  #ask(index: number): void {
+  #ask(index: number, now = performance.now()): void {
     const module = this.#parts.modules[index] as Askable;
     let timeoutMs = module.timeoutOf(this.callback);
     if (this.#isSequential) {
-      timeoutMs = Math.min(timeoutMs, this.#wholeDeadline - performance.now());
+      timeoutMs = Math.min(timeoutMs, this.#wholeDeadline - now);
       if (timeoutMs <= 0) {
         module.judged(this.callback, outOfTime.failure, 0, outOfTime.message);
         this.#take(index, module, outOfTime, 0);
         return;
       }
     }
-    const call = new Call(this, this.#bodyFor(module), timeoutMs, index);
+    const call = new Call(this, this.#bodyFor(module), timeoutMs, index, now);
     this.#calls[index] = call;
     module.ask(call);
   }
@@ -347,23 +348,34 @@ class FanOut implements Question, JudgeContext {
       this.#failures ??= [];
       this.#failures[index] = { module: module.id, callback, kind, message, durationMs };
     }
-    const result = { module: module.id, judgement, policy: module.policyOf(callback) };
-    this.#results[index] = result;
+    this.#judgements[index] = judgement;
     if (join.absorbs?.(judgement)) {
-      this.#finish(join.step(this.#decision, result, row).decision);
+      this.#finish(join.step(this.#decision, this.#result(index, judgement), row).decision);
       return;
     }
-    for (let next = this.#results[this.#prefix]; next !== undefined; next = this.#results[this.#prefix]) {
-      this.#prefix++;
-      const { decision, final } = join.step(this.#decision, next, row);
-      this.#decision = decision;
-      if (final || this.#prefix === this.#parts.modules.length) {
-        this.#finish(decision);
+    for (let next = this.#judgements[this.#prefix]; next !== undefined; next = this.#judgements[this.#prefix]) {
+      const place = this.#prefix++;
+      // What has no opinion changes no decision, however answers are joined.
+      if (next.kind !== 'pass') {
+        const { decision, final } = join.step(this.#decision, this.#result(place, next), row);
+        this.#decision = decision;
+        if (final) {
+          this.#finish(decision);
+          return;
+        }
+        if (join.replacesArg && decision.kind === 'value') this.#replaceArg(decision.value);
+      }
+      if (this.#prefix === this.#parts.modules.length) {
+        this.#finish(this.#decision);
         return;
       }
-      if (join.replacesArg && decision.kind === 'value') this.#replaceArg(decision.value);
     }
     if (this.#isSequential) this.#ask(index + 1);
+  }
+
+  #result(place: number, judgement: Judgement): Result {
+    const module = this.#parts.modules[place] as Askable;
+    return { module: module.id, judgement, policy: module.policyOf(this.callback) };
   }
 
   #replaceArg(value: unknown): void {
@@ -389,7 +401,7 @@ class FanOut implements Question, JudgeContext {
     this.#isSequential = false;
     modules.forEach((module, index) => {
       this.#cancel(index);
-      if (this.#results[index] === undefined) {
+      if (this.#judgements[index] === undefined) {
         this.#take(index, module, { kind: 'fail', failure: 'stopped', message: 'the call was given up' }, 0);
       }
     });

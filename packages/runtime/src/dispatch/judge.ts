@@ -15,7 +15,7 @@ import {
   type UserPresenceState,
 } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
-import type { ThrownError } from '../wire/record.js';
+import { ALLOWED, type ThrownError } from '../wire/record.js';
 import type { RawAnswer } from './call.js';
 import { parseHostile } from './hostile.js';
 
@@ -61,6 +61,7 @@ export function judge(answer: RawAnswer, context: JudgeContext, module: Judged):
       case 'nothing':
         return interpreters[context.row.answer.kind](undefined, context, module);
       case 'value': {
+        if (answer.text === ALLOWED && saysVerdict(context.row)) return pass;
         const limit = module.resultLimitOf(context.callback);
         if (isLongerThan(limit, answer.text)) return tooLarge(limit);
         return interpreters[context.row.answer.kind](parseHostile(answer.text), context, module);
@@ -71,6 +72,9 @@ export function judge(answer: RawAnswer, context: JudgeContext, module: Judged):
     return wrongType(error instanceof Error ? error.message : 'an unreadable answer');
   }
 }
+
+const saysVerdict = ({ answer: { kind } }: Row): boolean =>
+  kind === 'check' || kind === 'replacement' || kind === 'registration';
 
 /** In bytes; most answers need not be counted. */
 const isLongerThan = (limit: number, text: string): boolean =>

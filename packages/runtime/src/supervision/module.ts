@@ -276,7 +276,8 @@ export class SupervisedModule implements Askable {
       this.#deadlines.watch(call);
       const channel = this.#life?.channel;
       if (call.body instanceof Promise) void this.#complete(call, call.body);
-      else if (this.#waiting.size === 0 && channel !== undefined && this.#takesCalls(channel)) channel.call(call);
+      else if (this.#waiting.size === 0 && channel !== undefined && this.#takesCalls(channel))
+        channel.call(call, call.startedAt);
       else this.#wait(call);
     }
   }
@@ -488,7 +489,7 @@ export class SupervisedModule implements Askable {
       if (call.body instanceof Promise) continue;
       if (!this.#takesCalls(channel)) return;
       this.#waiting.delete(call);
-      if (!call.isSettled) channel.call(call);
+      if (!call.isSettled) channel.call(call, performance.now());
     }
   }
 

@@ -1,7 +1,9 @@
 // The two things that frames cross on: a socket of the hull's, or a message port within one process.
 
-import type { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts, type TcpSocketConnectOpts } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
+
+const READ_BYTES = 64 * 1024;
 
 /** Carries bytes between one cell and its peer, in order, and says when the other end is gone. */
 export interface Carrier {
@@ -18,6 +20,32 @@ export interface Carrier {
   pause(): boolean;
   resume(): void;
   close(): void;
+}
+
+/** A socket of our own, read into one piece of memory. */
+export function fdCarrier(fd: number): Carrier {
+  let receive: (bytes: Uint8Array) => void = () => {};
+  // Node's types know `onread` for those sockets alone that connect.
+  const options: SocketConstructorOpts & Pick<TcpSocketConnectOpts, 'onread'> = {
+    fd,
+    readable: true,
+    writable: true,
+    onread: {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (bytes, buffer) => {
+        receive(buffer.subarray(0, bytes));
+        return true;
+      },
+    },
+  };
+  const socket = new Socket(options);
+  return {
+    ...socketCarrier(socket),
+    onBytes(listener) {
+      receive = listener;
+      socket.resume();
+    },
+  };
 }
 
 export function socketCarrier(socket: Socket): Carrier {

@@ -9,7 +9,7 @@ export type Body = Uint8Array | string;
 const SLAB_BYTES = 64 * 1024;
 
 /** A frame with so many records leaves before the turn is over: whoever gets it begins while the rest is gathered. */
-const MOST_RECORDS = 32;
+const MOST_RECORDS = 64;
 
 /**
  * Gathers records into frames: at most what is queued in one turn.
@@ -110,6 +110,7 @@ export class FrameReader {
   /** What came in the meantime; little, because the carrier pauses as well. */
   #waiting: Buffer[] = [];
   #paused = false;
+  readonly #record = new RecordView();
 
   /** @param limitOf the largest body of a record type, in bytes; -1 for types that the peer may not send */
   constructor(limitOf: (type: number) => number, receive: (record: WireRecord) => void) {
@@ -179,13 +180,8 @@ export class FrameReader {
   }
 
   #deliver(bytes: Buffer, offset: number, end: number): void {
-    this.#receive({
-      type: bytes[offset + 4] as number,
-      flags: bytes[offset + 5] as number,
-      id: bytes.readUInt32LE(offset + 8),
-      aux: bytes.readUInt32LE(offset + 12),
-      body: bytes.subarray(offset + HEADER_BYTES, end),
-    });
+    this.#record.set(bytes, offset, end);
+    this.#receive(this.#record);
   }
 
   /**
@@ -202,5 +198,38 @@ export class FrameReader {
     this.#kept = Buffer.allocUnsafeSlow(HEADER_BYTES);
     this.#keptBytes = 0;
     this.#needed = HEADER_BYTES;
+  }
+}
+
+/** One for all records: most are looked at and forgotten, and a view of the body costs more than the rest of it. */
+class RecordView implements WireRecord {
+  type = 0;
+  flags = 0;
+  id = 0;
+  aux = 0;
+  #bytes: Buffer = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
+
+  set(bytes: Buffer, offset: number, end: number): void {
+    this.type = bytes[offset + 4] as number;
+    this.flags = bytes[offset + 5] as number;
+    this.id = bytes.readUInt32LE(offset + 8);
+    this.aux = bytes.readUInt32LE(offset + 12);
+    this.#bytes = bytes;
+    this.#start = offset + HEADER_BYTES;
+    this.#end = end;
+  }
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  get body(): Uint8Array {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
+  get text(): string {
+    return this.#bytes.toString('utf8', this.#start, this.#end);
   }
 }

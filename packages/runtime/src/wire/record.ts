@@ -51,7 +51,12 @@ export const AnswerKind = {
   tooLarge: 3,
   /** The answer is none that JSON can say. */
   unspeakable: 4,
+  /** What nearly all answers are, said without a body. */
+  allowed: 5,
 } as const;
+
+/** What `allow()` gives, as JSON. */
+export const ALLOWED = '{"verdict":"allow"}';
 
 export type AnswerKind = (typeof AnswerKind)[keyof typeof AnswerKind];
 
@@ -133,13 +138,18 @@ export type ApiResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: string; readonly message: string; readonly errcode?: string };
 
+/** Valid until the receiver returns. */
 export interface WireRecord {
   readonly type: number;
   readonly flags: number;
   readonly id: number;
   readonly aux: number;
-  /** A view that is valid until the receiver returns. */
+  /** In bytes. */
+  readonly length: number;
+  /** A view. */
   readonly body: Uint8Array;
+  /** The body as UTF-8. */
+  readonly text: string;
 }
 
 /** length of the body, type, flags, two bytes unused, id, aux: all little-endian. */

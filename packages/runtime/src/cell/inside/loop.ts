@@ -238,6 +238,10 @@ function sendAnswer(id: number, row: ManifestRow, value: unknown): void {
     outbox.send(RecordType.answer, AnswerKind.nothing, id, 0);
     return;
   }
+  if (isAllowed(value)) {
+    outbox.send(RecordType.answer, AnswerKind.allowed, id, 0);
+    return;
+  }
   const takesCollections = row.answer === 'usersForStates' || row.answer === 'interestedUsers';
   if (!takesCollections && row.answer !== 'nothing' && wouldBecomeAnother(value)) {
     outbox.send(RecordType.answer, AnswerKind.unspeakable, id, 0, String(value));
@@ -254,6 +258,13 @@ function sendAnswer(id: number, row: ManifestRow, value: unknown): void {
   else if (text.length > row.limit) outbox.send(RecordType.answer, AnswerKind.tooLarge, id, 0);
   else outbox.send(RecordType.answer, AnswerKind.value, id, 0, text);
 }
+
+const isAllowed = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (value as { verdict?: unknown }).verdict === 'allow' &&
+  Object.getPrototypeOf(value) === Object.prototype &&
+  Object.keys(value).length === 1;
 
 /** JSON would make `null` of it, which is an answer in some rows, or `{}`, which is one in others. */
 function wouldBecomeAnother(value: unknown): boolean {

@@ -75,8 +75,11 @@ const bundles = join(dirname(fileURLToPath(import.meta.url)), '../bundles');
 const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission';
+/** Node counts an inherited socket as network, from 26.12 on; before 25 it restricts none. */
+const sockets = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : [];
 const hullFlags = [
   permission,
+  ...sockets,
   '--allow-worker',
   `--allow-fs-read=${bundles}`,
   '--disable-warning=ExperimentalWarning',
@@ -85,6 +88,7 @@ const hullFlags = [
 /** Of a cell's own. Without --allow-worker: a thread that a cell starts is refused, whatever flags it asks for. */
 const cellFlags = [
   permission,
+  ...sockets,
   `--allow-fs-read=${bundles}`,
   // This file alone, which tells a thread its number: a grant of its folder would hold for its `root` as well, and for all below it.
   '--allow-fs-read=/proc/thread-self/stat',

@@ -101,6 +101,7 @@ const attacks: readonly Attack[] = [
   }),
   flood('a response without end, byte by byte', 'EndlessBytes', {
     provoke: whenRequestedToTheEnd,
+    thread: arrived,
     holds: heldBack,
     variant: true,
   }),

@@ -60,8 +60,8 @@ const STALL_MS = 200;
 const SILENCE_MS = 1_000;
 /** A percentile of fewer answers than this is the worst of them. */
 const LEAST_ANSWERS = 100;
-/** More than clients and probes take. */
-const BUSY_CORES = 0.6;
+/** Clients and probes take less. */
+const BUSY_CORES = 0.4;
 const MEMORY_MIB = 64;
 /** What a busy machine may have caused is tried again; on a machine that is not, only what took too long is. */
 const ATTEMPTS = 3;
@@ -334,12 +334,12 @@ class Siege {
     const [cpu, since] = [victim.cpuMs(), performance.now()];
     await sleep(AFTER_MS);
     cores = (victim.cpuMs() - cpu) / (performance.now() - since);
-    const last = await look();
-    if (victim.exit === undefined && cores > BUSY_CORES) await this.#calmDown();
-    return { seen: { ...last, probed: this.#probes.take() }, tookMs };
+    const last = { ...(await look()), probed: this.#probes.take() };
+    if (victim.exit === undefined) await this.#calmDown();
+    return { seen: last, tookMs };
   }
 
-  /** What goes on working is taken away, so that its end falls into nobody else's time. */
+  /** The attacker is taken away, so that its end falls into nobody else's time. */
   async #calmDown(): Promise<void> {
     const victim = this.#victim;
     await victim.reload(configText(neighbours)).catch(() => {});

@@ -387,7 +387,8 @@ export class SupervisedModule implements Askable {
 
   /** Another module takes its place, which is not asked before `settled`; those who were asking this one get their answers. */
   async retire(settled: Promise<unknown>): Promise<void> {
-    await settled;
+    // Somebody may have found it just now, and be about to ask it.
+    await Promise.all([settled, sleep(LOOK_MS)]);
     await Promise.race([this.idle(), sleep(LET_GO_MS)]);
     this.stop();
     // Until its threads are gone it may yet be to blame for the end of a hull.
@@ -555,7 +556,11 @@ export class SupervisedModule implements Askable {
   async #letGo(life: Life): Promise<void> {
     this.#leaving.add(life);
     const until = performance.now() + Math.max(LET_GO_MS, this.#longestTimeout());
-    while (!life.channel.closed && isBusy(life) && performance.now() < until) await sleep(LOOK_MS);
+    // Looked at a moment later: somebody may have found it the present life just now, and be about to ask it. And whoever is
+    // asked for a sign of life gives none when it is ended here, so that nobody would learn that it was blocked.
+    const isNeeded = (): boolean => isBusy(life) || this.#vigil.doubts(life);
+    do await sleep(LOOK_MS);
+    while (!life.channel.closed && isNeeded() && performance.now() < until);
     this.#end(life);
   }
 

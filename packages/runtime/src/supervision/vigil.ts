@@ -33,6 +33,11 @@ export class Vigil {
     return cell.isBusy() && call.recordId > cell.marks().begun;
   }
 
+  /** Whether it is being asked for a sign of life. */
+  doubts(life: Life): boolean {
+    return this.#doubted.has(life);
+  }
+
   /** Something took too long: is it late, or is the event loop blocked? */
   async doubt(life: Life, what: string, counted: boolean): Promise<void> {
     if (this.#doubted.has(life)) return;

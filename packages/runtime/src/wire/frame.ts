@@ -69,10 +69,11 @@ export class FrameWriter {
     const frame = this.#slab.subarray(this.#start, this.#end);
     this.#records = 0;
     this.#start = this.#end;
-    if (this.#write(frame)) {
-      this.#start = 0;
-      this.#end = 0;
-    }
+    if (!this.#write(frame)) return;
+    this.#start = 0;
+    this.#end = 0;
+    // What was needed once is not kept for ever.
+    if (this.#slab.length > SLAB_BYTES) this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   }
 
   /** Room behind what was gathered. What was written stays untouched: whoever carries it may not have sent it yet. */
@@ -182,6 +183,7 @@ export class FrameReader {
   #deliver(bytes: Buffer, offset: number, end: number): void {
     this.#record.set(bytes, offset, end);
     this.#receive(this.#record);
+    this.#record.release();
   }
 
   /**
@@ -201,13 +203,15 @@ export class FrameReader {
   }
 }
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** One for all records: most are looked at and forgotten, and a view of the body costs more than the rest of it. */
 class RecordView implements WireRecord {
   type = 0;
   flags = 0;
   id = 0;
   aux = 0;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = NOTHING;
   #start = 0;
   #end = 0;
 
@@ -219,6 +223,10 @@ class RecordView implements WireRecord {
     this.#bytes = bytes;
     this.#start = offset + HEADER_BYTES;
     this.#end = end;
+  }
+
+  release(): void {
+    this.#bytes = NOTHING;
   }
 
   get length(): number {

@@ -24,6 +24,9 @@ await build({
   platform: 'node',
   format: 'cjs',
   target: 'node20.19',
+  // Each cell reads it anew.
+  minifyWhitespace: true,
+  legalComments: 'none',
   external: ['@napi-rs/nice'],
   logLevel: 'warning',
 });

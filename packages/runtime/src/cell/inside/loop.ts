@@ -52,7 +52,7 @@ export class Loop {
         this.#call(id, flags, aux, JSON.parse(body as string) as CallBody);
         return;
       case RecordType.api:
-        this.#remote.receive(JSON.parse(body as string));
+        this.#remote.receive(JSON.parse(body as string) as Parameters<Remote['receive']>[0]);
         return;
       case RecordType.cancel:
         this.#running.get(id)?.cancel(flags === 0 ? 'deadline' : 'unneeded');

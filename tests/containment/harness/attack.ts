@@ -235,7 +235,9 @@ export const inState =
 /** It is there in a life that began after the attack. */
 export const restarted: Expectation = (seen) => {
   const module = seen.host?.status.find(({ id }) => id === seen.id);
-  return module?.state === 'running' && module.restarts > 0
+  // Who had been moved to another hull when his old one ended lives on there.
+  const isElsewhere = seen.hulls.some(({ pid }) => pid !== module?.hullPid);
+  return module?.state === 'running' && (module.restarts > 0 || isElsewhere)
     ? undefined
     : `it was not restarted: ${module?.state}, ${module?.restarts} restarts`;
 };

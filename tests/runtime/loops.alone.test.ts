@@ -79,6 +79,16 @@ for (const containment of containments) {
     await reborn(modules, 'bad', life);
   });
 
+  t.test(`${containment}: a loop in a life that is replaced meanwhile is told of`, async (t) => {
+    const modules = await start(t, [puppet('bad')], { containment });
+    const looping = tell(modules, 'bad', 'loop');
+    await sleep(50);
+    await modules.restart('bad');
+    t.match(await looping, { allowed: false, kind: 'module_timeout' });
+    await eventually(() => kills(modules) === 1);
+    t.ok(await serves(modules, 'bad'), 'the next life goes on');
+  });
+
   t.test(`${containment}: others go on meanwhile`, async (t) => {
     const modules = await start(t, [puppet('good', { timeout: '5s' }), puppet('bad')], { containment });
     await within(t, 50, "the host's event loop was held up", async () => {

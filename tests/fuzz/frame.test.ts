@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { createCommonBudget } from '../../packages/runtime/src/dispatch/budget.ts';
-import { Call, type Question, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
+import { type AskedAnswer, Call, type Question, type RawAnswer } from '../../packages/runtime/src/dispatch/call.ts';
 import { Channel, type ChannelEvents } from '../../packages/runtime/src/dispatch/channel.ts';
 import { layers } from '../../packages/runtime/src/layers.ts';
 import { FrameReader, ProtocolViolation } from '../../packages/runtime/src/wire/frame.ts';
@@ -216,7 +216,7 @@ class Model {
           this.strays++;
           return true;
         }
-        const kind = ['value', 'nothing', 'threw', 'failed', 'failed', 'value'][flags];
+        const kind = ['value', 'nothing', 'threw', 'failed', 'failed', 'value', 'packed'][flags];
         if (kind === undefined || (kind === 'threw' && parsed === undefined)) return false;
         const isError = typeof parsed?.value === 'object' && parsed.value !== null && !Array.isArray(parsed.value);
         this.settled.set(id, kind === 'threw' && !isError ? 'failed' : kind);
@@ -293,7 +293,7 @@ t.test('a channel settles what was asked, once, by its own id, and whatever come
       );
     }
     const asked = channel.ask(RecordType.request, '{}');
-    let answered: RawAnswer | undefined;
+    let answered: AskedAnswer | undefined;
     void asked.answer.then((answer) => {
       answered = answer;
     });

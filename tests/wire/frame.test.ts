@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { FrameReader, FrameWriter, ProtocolViolation } from '../../packages/runtime/src/wire/frame.ts';
-import { HEADER_BYTES, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
+import { HEADER_BYTES, RecordType, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
 
 type Kept = Pick<WireRecord, 'type' | 'flags' | 'id' | 'aux' | 'body'>;
 
@@ -87,10 +87,10 @@ t.test('text and bytes of any length, and memory that is written again only when
   t.doesNotThrow(() => fc.assert(property, { numRuns: 50 }));
 });
 
-t.test('a turn with many records does not keep them all until its end', async (t) => {
+t.test('a turn with many calls does not keep them all until its end', async (t) => {
   const frames: Uint8Array[] = [];
   const writer = new FrameWriter((frame) => frames.push(frame) < 0);
-  for (let id = 0; id < 100; id++) writer.push(1, 0, id, 0, undefined);
+  for (let id = 0; id < 100; id++) writer.push(RecordType.call, 0, id, 0, undefined);
   t.ok(frames.length > 0 && writer.pending > 0, `${frames.length} frames`);
 });
 

@@ -325,16 +325,23 @@ class Siege {
     let seen = await look();
     // Nothing will come of one that was to be provoked and is not there.
     const isStillborn = attack.provoke !== undefined && start.problems.length > 0;
-    while (performance.now() < until && !isStillborn && !(isAnswered && isOver(seen) === undefined)) {
-      await sleep(25);
+    const goesOn = (): boolean =>
+      performance.now() < until && !isStillborn && !(isAnswered && isOver(seen) === undefined);
+    let tookMs = 0;
+    // What has come true must last: it may have been in the middle of another life's end.
+    do {
+      while (goesOn()) {
+        await sleep(25);
+        seen = await look();
+      }
+      tookMs = performance.now() - startedAt;
+      if (isFull && this.#layersOff.length === 0) await this.#probes.reach(LEAST_ANSWERS, AFTER_MS * 10);
+      const [cpu, since] = [victim.cpuMs(), performance.now()];
+      await sleep(AFTER_MS);
+      cores = (victim.cpuMs() - cpu) / (performance.now() - since);
       seen = await look();
-    }
-    const tookMs = performance.now() - startedAt;
-    if (isFull && this.#layersOff.length === 0) await this.#probes.reach(LEAST_ANSWERS, AFTER_MS * 10);
-    const [cpu, since] = [victim.cpuMs(), performance.now()];
-    await sleep(AFTER_MS);
-    cores = (victim.cpuMs() - cpu) / (performance.now() - since);
-    const last = { ...(await look()), probed: this.#probes.take() };
+    } while (goesOn());
+    const last = { ...seen, probed: this.#probes.take() };
     if (victim.exit === undefined) await this.#calmDown();
     return { seen: last, tookMs };
   }

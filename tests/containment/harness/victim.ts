@@ -86,7 +86,11 @@ export const neighbours: readonly Entry[] = [
 const SECRET = 'ed25519 key-of-the-host';
 
 /** JSON is YAML. */
-export const configText = (entries: readonly Entry[]): string => JSON.stringify({ modules: entries }, null, 2);
+/** Hundreds of attacks a minute are no homeserver's everyday: the bound on restarts would be met by those who come last. */
+const bulkhead = { restarts_per_minute: 600 };
+
+export const configText = (entries: readonly Entry[]): string =>
+  JSON.stringify({ bulkhead, modules: entries }, null, 2);
 
 export class Victim {
   readonly pid: number;

@@ -13,9 +13,10 @@ import { FrameReader, FrameWriter } from '../wire/frame.js';
 import { AnswerKind, CHUNK_BYTES, RecordType, type ThrownError, type WireRecord } from '../wire/record.js';
 import { disarm } from './disarm.js';
 import { createEndowments, type EndowmentHooks } from './endowments.js';
-import type { Attach, Connect, Deliver, Namespace, Send } from './inside/connect.js';
+import type { Attach, Connect, Deliver, Helpers, Namespace, Send } from './inside/connect.js';
 import { getStackString, lockdownCell } from './lockdown.js';
 import { type CellData, type CellTask, Mark, MOST_UNSENT } from './task.js';
+import { type Body, takeBytes } from './web/body.js';
 
 const MEBIBYTE = 1 << 20;
 /** The host checks each row's own limit; nothing larger than this leaves at all. */
@@ -181,8 +182,12 @@ function createInside(
   hooks: Omit<EndowmentHooks, 'maxTimers'>,
 ): { readonly attach: Attach; evaluate(script: string): unknown } {
   const evaluate = isLockedDown ? inCompartment(hooks) : inThread();
+  const helpers: Helpers = {
+    // Node's own responses keep their bytes to themselves.
+    takeBytes: (response, most) => (isLockedDown ? takeBytes(response as unknown as Body, most) : undefined),
+  };
   const connect = evaluate(readFileSync(join(__dirname, 'inside.js'), 'utf8')) as Connect;
-  return { attach: connect(isLockedDown ? harden(send) : send), evaluate };
+  return { attach: isLockedDown ? connect(harden(send), harden(helpers)) : connect(send, helpers), evaluate };
 }
 
 function inCompartment(hooks: Omit<EndowmentHooks, 'maxTimers'>): (script: string) => unknown {

@@ -2,6 +2,7 @@
 
 import type { CallbackName, FailureKind, MediaSource, StateLookup } from '@bulkhead/sdk/contract';
 import type { Body } from '../wire/frame.js';
+import type { Packed } from '../wire/packed.js';
 import type { ThrownError } from '../wire/record.js';
 import type { DeadlineLine } from './deadline.js';
 
@@ -11,6 +12,9 @@ export type RawAnswer =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'threw'; readonly error: ThrownError }
   | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string };
+
+/** What comes of what is no call: a short response may come whole. */
+export type AskedAnswer = RawAnswer | ({ readonly kind: 'packed' } & Packed);
 
 /** Arguments that stay on the host, by their position; the module asks for them through its call. */
 export type LiveArg = { readonly state: StateLookup } | { readonly file: MediaSource };

@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import { layers } from '../layers.js';
 import type { Carrier } from '../wire/carrier.js';
 import { type Body, FrameReader, FrameWriter, ProtocolViolation } from '../wire/frame.js';
+import { unpack } from '../wire/packed.js';
 import {
   ALLOWED,
   AnswerKind,
@@ -17,7 +18,7 @@ import {
 import { Streams } from '../wire/streams.js';
 import type { Bucket } from './bucket.js';
 import { Budget } from './budget.js';
-import type { Call, RawAnswer } from './call.js';
+import type { AskedAnswer, Call, RawAnswer } from './call.js';
 import { parseHostile } from './hostile.js';
 
 export interface ChannelEvents {
@@ -73,7 +74,7 @@ const Ready = v.object({ threadId: v.optional(v.pipe(v.number(), v.safeInteger()
 const Pong = v.object({ heap: v.number(), external: v.number() });
 export type Pong = v.InferOutput<typeof Pong>;
 
-type Asked = { readonly answered: (answer: RawAnswer) => void };
+type Asked = { readonly answered: (answer: AskedAnswer) => void };
 
 export class Channel {
   readonly streams: Streams;
@@ -189,9 +190,9 @@ export class Channel {
   }
 
   /** Asks the cell something else than a callback. */
-  ask(type: number, body: Body): { readonly id: number; readonly answer: Promise<RawAnswer>; cancel(): void } {
+  ask(type: number, body: Body): { readonly id: number; readonly answer: Promise<AskedAnswer>; cancel(): void } {
     const id = this.#nextId();
-    const answer = new Promise<RawAnswer>((answered) => {
+    const answer = new Promise<AskedAnswer>((answered) => {
       if (this.#closed) answered({ kind: 'failed', failure: 'crashed', message: 'the cell was lost' });
       else this.#asked.set(id, { answered });
     });
@@ -327,6 +328,7 @@ export class Channel {
     }
     const answer = readAnswer(record);
     if (call !== undefined) {
+      if (answer.kind === 'packed') throw new ProtocolViolation('a response to a call');
       this.#calls.delete(record.id);
       call.settle(answer, this.#readAt);
     } else {
@@ -345,7 +347,7 @@ export class Channel {
 const allowed: RawAnswer = { kind: 'value', text: ALLOWED };
 const nothing: RawAnswer = { kind: 'nothing' };
 
-function readAnswer(record: WireRecord): RawAnswer {
+function readAnswer(record: WireRecord): AskedAnswer {
   switch (record.flags) {
     case AnswerKind.value:
       return { kind: 'value', text: record.text };
@@ -367,6 +369,11 @@ function readAnswer(record: WireRecord): RawAnswer {
         failure: 'wrong_type',
         message: `the answer is not JSON: ${record.text.slice(0, 200)}`,
       };
+    case AnswerKind.packed: {
+      const packed = unpack(record.body);
+      if (packed === undefined) throw new ProtocolViolation('a response that is none');
+      return { kind: 'packed', ...packed };
+    }
     default:
       throw new ProtocolViolation(`an answer of kind ${record.flags}`);
   }

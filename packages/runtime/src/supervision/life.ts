@@ -10,7 +10,7 @@ import { type ApiLoad, createApiMethods } from '../api/server.js';
 import type { ModuleStore } from '../api/storage.js';
 import type { ModuleEntry, Permissions } from '../config/entry.js';
 import { readNeeds } from '../config/permissions.js';
-import type { Call, RawAnswer } from '../dispatch/call.js';
+import type { AskedAnswer, Call } from '../dispatch/call.js';
 import type { Channel, ChannelEvents } from '../dispatch/channel.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Bundle } from '../loading/bundle.js';
@@ -277,13 +277,14 @@ function manifestRows(entry: ModuleEntry): Readonly<Record<string, ManifestRow>>
   );
 }
 
-function read(answer: RawAnswer, failure: 'ConfigRejected' | 'SetupFailed', bundle: Bundle): unknown {
+function read(answer: AskedAnswer, failure: 'ConfigRejected' | 'SetupFailed', bundle: Bundle): unknown {
   switch (answer.kind) {
     case 'value':
       return parseHostile(answer.text);
     case 'threw':
       throw startFailure(answer.error, failure, bundle);
     case 'nothing':
+    case 'packed':
       throw new StartFailure(failure, 'the cell gave no answer');
     case 'failed':
       throw new StartFailure(failure, answer.message);

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import type { ModuleEntry } from '../config/entry.js';
-import type { RawAnswer } from '../dispatch/call.js';
+import type { AskedAnswer } from '../dispatch/call.js';
 import { parseHostile } from '../dispatch/hostile.js';
 import type { Life } from '../supervision/life.js';
 import { whenOver } from '../wire/body.js';
@@ -45,6 +45,8 @@ const ResponseHead = v.object({
   stream: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff))),
 });
 
+type Head = v.InferOutput<typeof ResponseHead>;
+
 /** Lets the route's module answer. Never rejects: a dead module gives 503, a slow one 504, a nonsensical one 502. */
 export async function answerRequest(route: Route, request: Request, limits: WebLimits = {}): Promise<Response> {
   const { entry } = route.module;
@@ -64,9 +66,13 @@ export async function answerRequest(route: Route, request: Request, limits: WebL
       return matrixResponse(504, 'The module that answers this path did not answer in time');
   }
   if (answer.kind === 'failed') return unavailable();
-  if (answer.kind !== 'value') return matrixResponse(500, 'The module that answers this path failed');
+  if (answer.kind !== 'value' && answer.kind !== 'packed') {
+    return matrixResponse(500, 'The module that answers this path failed');
+  }
   try {
-    return exchange.respond(v.parse(ResponseHead, parseHostile(answer.text)), mostBack, entry);
+    const isPacked = answer.kind === 'packed';
+    const head = v.parse(ResponseHead, parseHostile(isPacked ? answer.head : answer.text));
+    return exchange.respond(head, isPacked ? answer.bytes : exchange.stream(head, mostBack), entry);
   } catch {
     exchange.cancel();
     return matrixResponse(502, 'The module that answers this path gave no valid response');
@@ -99,7 +105,7 @@ class Exchange {
     if (request.signal.aborted) this.#abort();
   }
 
-  async head(): Promise<RawAnswer | 'gone' | 'too large' | 'late'> {
+  async head(): Promise<AskedAnswer | 'gone' | 'too large' | 'late'> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, this.#timeoutMs, 'late');
@@ -107,30 +113,30 @@ class Exchange {
     const answer = await Promise.race([this.#asked.answer, this.#gone, late]);
     clearTimeout(timer);
     if (typeof answer === 'string') this.cancel();
-    else if (answer.kind !== 'value') this.#over();
+    // Whatever has a head may have a body to come.
+    else if (answer.kind !== 'value' && answer.kind !== 'packed') this.#over();
     return answer;
   }
 
-  respond(head: v.InferOutput<typeof ResponseHead>, most: number, entry: ModuleEntry): Response {
+  /** The body that is still to come, of so many bytes at most. */
+  stream({ stream }: Head, most: number): ReadableStream<Uint8Array> | null {
+    return stream === null ? null : this.#life.channel.streams.receive(stream, { limit: most });
+  }
+
+  respond(head: Head, body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null, entry: ModuleEntry): Response {
     const headers = new Headers();
     for (const [name, value] of head.headers) if (mayLeave(name, entry)) headers.append(name, value);
     headers.set('x-content-type-options', 'nosniff');
     if (/html|xml|svg/i.test(headers.get('content-type') ?? '')) headers.append('content-security-policy', SANDBOX);
-    let body = head.stream === null ? null : this.#life.channel.streams.receive(head.stream, { limit: most });
-    if (NULL_BODY.includes(head.status) || this.#request.method === 'HEAD') {
-      void body?.cancel();
-      body = null;
+    const init = { status: head.status, statusText: head.statusText, headers };
+    const mayHaveBody = !NULL_BODY.includes(head.status) && this.#request.method !== 'HEAD';
+    if (body instanceof ReadableStream && mayHaveBody) {
+      const over = (complete: boolean): void => (complete ? this.#over() : this.cancel());
+      return new Response(whenOver(body, over), init);
     }
-    const watched =
-      body === null
-        ? null
-        : whenOver(body, (complete) => {
-            if (complete) this.#over();
-            else this.cancel();
-          });
-    const response = new Response(watched, { status: head.status, statusText: head.statusText, headers });
-    if (body === null) this.#over();
-    return response;
+    if (body instanceof ReadableStream) void body.cancel();
+    this.#over();
+    return new Response(mayHaveBody ? (body as Uint8Array<ArrayBuffer> | null) : null, init);
   }
 
   /** Tells the module that nobody waits any more. */

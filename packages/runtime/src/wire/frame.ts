@@ -1,6 +1,8 @@
 // Records to bytes and back. The reader checks a record's size in its header, before anything of the body is kept.
 
-import { HEADER_BYTES, type WireRecord } from './record.js';
+import { HEADER_BYTES, RecordType, type WireRecord } from './record.js';
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Text goes into the frame as UTF-8. */
 export type Body = Uint8Array | string;
@@ -8,19 +10,23 @@ export type Body = Uint8Array | string;
 /** Frames are written into pieces of memory of this size, one behind the other; what is longer gets memory of its own. */
 const SLAB_BYTES = 64 * 1024;
 
-/** A frame with so many records leaves before the turn is over: whoever gets it begins while the rest is gathered. */
-const MOST_RECORDS = 64;
+/**
+ * A frame with so many calls, or answers, leaves before the turn is over: whoever gets it begins while the rest is gathered.
+ * All else has no hurry, and in small pieces it would only cost the reader more.
+ */
+const MOST_HASTY = 64;
+const isHasty = (type: number): boolean => type === RecordType.call || type === RecordType.answer;
 
 /**
  * Gathers records into frames: at most what is queued in one turn.
  * @see Carrier.write for what `write` answers
  */
 export class FrameWriter {
-  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #slab = NOTHING;
   /** Where the frame begins that is being gathered, and where its next record goes. */
   #start = 0;
   #end = 0;
-  #records = 0;
+  #hasty = 0;
   #scheduled = false;
   readonly #write: (frame: Uint8Array) => boolean;
   readonly #flush = (): void => {
@@ -51,7 +57,7 @@ export class FrameWriter {
     slab.writeUInt32LE(id, start + 8);
     slab.writeUInt32LE(aux, start + 12);
     this.#end = at + length;
-    if (++this.#records === MOST_RECORDS) this.flush();
+    if (isHasty(type) && ++this.#hasty === MOST_HASTY) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
       // After the microtasks of this turn, so that the calls which they make leave together.
@@ -67,13 +73,13 @@ export class FrameWriter {
   flush(): void {
     if (this.#end === this.#start) return;
     const frame = this.#slab.subarray(this.#start, this.#end);
-    this.#records = 0;
+    this.#hasty = 0;
     this.#start = this.#end;
     if (!this.#write(frame)) return;
     this.#start = 0;
     this.#end = 0;
     // What was needed once is not kept for ever.
-    if (this.#slab.length > SLAB_BYTES) this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    if (this.#slab.length > SLAB_BYTES) this.#slab = NOTHING;
   }
 
   /** Room behind what was gathered. What was written stays untouched: whoever carries it may not have sent it yet. */
@@ -202,8 +208,6 @@ export class FrameReader {
     this.#needed = HEADER_BYTES;
   }
 }
-
-const NOTHING: Buffer = Buffer.alloc(0);
 
 /** One for all records: most are looked at and forgotten, and a view of the body costs more than the rest of it. */
 class RecordView implements WireRecord {

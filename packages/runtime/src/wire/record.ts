@@ -53,6 +53,8 @@ export const AnswerKind = {
   unspeakable: 4,
   /** What nearly all answers are, said without a body. */
   allowed: 5,
+  /** Of a web request: head and body in one. */
+  packed: 6,
 } as const;
 
 /** What `allow()` gives, as JSON. */

@@ -19,14 +19,19 @@ export type Deliver = (type: number, flags: number, id: number, aux: number, bod
 export type Namespace = Readonly<Record<string, unknown>>;
 /** @returns the way in */
 export type Attach = (module: Namespace) => Deliver;
+/** What the bootstrap can do that nobody in the compartment can, and that gives no power. */
+export interface Helpers {
+  /** The bytes of a response whose body is no stream and not longer than that; it counts as read then. */
+  takeBytes(response: Response, most: number): Uint8Array<ArrayBuffer> | undefined;
+}
 /** What the inside's script evaluates to. */
-export type Connect = (send: Send) => Attach;
+export type Connect = (send: Send, helpers: Helpers) => Attach;
 
-export const connect: Connect = (send) => {
+export const connect: Connect = (send, helpers) => {
   outbox.open(send);
   installConsole();
   return (module) => {
-    const loop = new Loop(module);
+    const loop = new Loop(module, helpers);
     return (type, flags, id, aux, body) => loop.deliver(type, flags, id, aux, body);
   };
 };

@@ -1,6 +1,7 @@
 // What the inside does with each record: configure, set up, call, answer.
 
 import { type CallContext, createMatrixEvent, type EventData } from '@bulkhead/sdk/contract';
+import { pack } from '../../wire/packed.js';
 import {
   AnswerKind,
   type CallBody,
@@ -14,6 +15,7 @@ import {
 import { Streams } from '../../wire/streams.js';
 import { createModuleApi, type ModuleInstance } from './api.js';
 import { asConfigError } from './config-error.js';
+import type { Helpers, Namespace } from './connect.js';
 import { fileHandle, stateHandle } from './handles.js';
 import { outbox } from './outbox.js';
 import { Registry } from './registry.js';
@@ -32,7 +34,8 @@ export interface Cancellable {
 }
 
 export class Loop {
-  readonly #module: Readonly<Record<string, unknown>>;
+  readonly #module: Namespace;
+  readonly #helpers: Helpers;
   readonly #streams = new Streams((...record) => outbox.send(...record), 1);
   readonly #remote = new Remote();
   readonly #running = new Map<number, Cancellable>();
@@ -42,8 +45,9 @@ export class Loop {
   #registry = new Registry({});
   #instance: ModuleInstance | undefined;
 
-  constructor(module: Readonly<Record<string, unknown>>) {
+  constructor(module: Namespace, helpers: Helpers) {
     this.#module = module;
+    this.#helpers = helpers;
   }
 
   deliver(type: number, flags: number, id: number, aux: number, body: string | Uint8Array): void {
@@ -165,16 +169,16 @@ export class Loop {
     try {
       const resource = this.#registry.resources[request.resource];
       if (resource === undefined) throw new Error('no such resource');
-      answer(
+      const { head, bytes } = await answerRequest(resource, request, {
         id,
-        await answerRequest(resource, request, {
-          id,
-          streams: this.#streams,
-          signal: abort.signal,
-          instance: this.#instance,
-          over: () => this.#running.delete(id),
-        }),
-      );
+        streams: this.#streams,
+        helpers: this.#helpers,
+        signal: abort.signal,
+        instance: this.#instance,
+        over: () => this.#running.delete(id),
+      });
+      if (bytes === undefined) answer(id, head);
+      else outbox.send(RecordType.answer, AnswerKind.packed, id, 0, pack({ head: JSON.stringify(head), bytes }));
     } catch (error) {
       this.#running.delete(id);
       answerError(id, error);

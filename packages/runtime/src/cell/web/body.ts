@@ -48,6 +48,8 @@ export let copySource: (body: Body) => Content['source'] | null;
 /** For a Request that is made of another: the body moves over. */
 export let moveSource: (body: Body) => Content['source'] | null;
 export let hasBody: (body: Body) => boolean;
+/** The bytes of a body that is no stream, unread, and not longer than that; it counts as read then. */
+export let takeBytes: (body: Body, most: number) => Uint8Array<ArrayBuffer> | undefined;
 
 export abstract class Body {
   #source: Uint8Array<ArrayBuffer> | null = null;
@@ -67,6 +69,10 @@ export abstract class Body {
       body.#refuseIfUsed();
       if (body.#source === null) return body.#stream?.pipeThrough(new TransformStream()) ?? null;
       return body.#spend(body.#source);
+    };
+    takeBytes = (body, most) => {
+      const source = #source in body ? body.#source : null;
+      return source === null || body.#used || source.length > most ? undefined : body.#spend(source);
     };
     hasBody = (body) => body.#source !== null || body.#stream !== null;
   }

@@ -111,6 +111,7 @@ const attacks: readonly Attack[] = [
   bytes('answers that nobody waits for, each twice', 'StrayAnswers', [allowed, livesOn]),
   bytes('pongs that nobody asked for', 'StrayPongs', [allowed, livesOn], { variant: true }),
   bytes('being ready again, as another thread', 'ReadyAgain', [allowed, livesOn], { variant: true }),
+  bytes('a web response for an answer to a call', 'ResponseToACall', undefined, { variant: true }),
   bytes('a record of no known type', 'UnknownRecord'),
   bytes('a record that only the host sends', 'HostsRecord', undefined, { variant: true }),
   bytes('a record that says to be 2 GB', 'Oversized', undefined, {

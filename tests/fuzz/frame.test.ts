@@ -73,7 +73,7 @@ const id = fc.oneof(
 const piece: fc.Arbitrary<Piece> = fc.record(
   {
     type,
-    flags: fc.oneof({ weight: 8, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.nat(255) }),
+    flags: fc.oneof({ weight: 8, arbitrary: fc.nat(6) }, { weight: 1, arbitrary: fc.nat(255) }),
     id,
     aux: fc.constantFrom(0, 1, 65_536, 0xffff_ffff),
     body: fc.constantFrom(...bodies),
@@ -113,6 +113,9 @@ function* cut(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {
 }
 
 type Kept = Pick<WireRecord, 'type' | 'flags' | 'id' | 'aux' | 'body'>;
+
+const isPacked = (body: Uint8Array): boolean =>
+  body.length >= 4 && new DataView(body.buffer, body.byteOffset).getUint32(0) <= body.length - 4;
 
 /** All records up to the first that must not be. */
 function records(bytes: Buffer): { readonly records: readonly Kept[]; readonly violated: boolean } {
@@ -218,6 +221,7 @@ class Model {
         }
         const kind = ['value', 'nothing', 'threw', 'failed', 'failed', 'value', 'packed'][flags];
         if (kind === undefined || (kind === 'threw' && parsed === undefined)) return false;
+        if (kind === 'packed' && (id <= CALLS || !isPacked(body))) return false;
         const isError = typeof parsed?.value === 'object' && parsed.value !== null && !Array.isArray(parsed.value);
         this.settled.set(id, kind === 'threw' && !isError ? 'failed' : kind);
         return true;

@@ -284,6 +284,11 @@ export const StrayAnswers = raw(() => [
 ]);
 export const StrayPongs = raw(() => ids(200, (id) => record(PONG, 0, id, '{"heap":0,"external":0}')));
 export const ReadyAgain = raw(() => ids(50, () => record(READY, 0, 0, '{"threadId":1}')));
+export const ResponseToACall = inCallback((_api, { later }) => {
+  // Before the answer to this call.
+  if (!later) sendRaw(...ids(50, (id) => record(ANSWER, 6, id, '\0\0\0\0')));
+  return false;
+});
 export const UnknownRecord = raw(() => [record(200, 0, 1, 'x')]);
 export const HostsRecord = raw(() => [record(4, 0, 1, '{}')]);
 export const Oversized = raw(() => [record(ANSWER, 0, 1, 'x', 0, 0x7fff_ffff)]);

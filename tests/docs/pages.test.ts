@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { callbackNames, permissionGroups, snakeCase } from '@bulkhead/sdk/contract';
 import t from 'tap';
 import { readConfig } from '../../packages/runtime/src/config/read.ts';
+import { readResults, render as renderPerformance } from '../bench/page.ts';
 import { readPage, readPages, root } from './markdown.ts';
 import { formatted, pages as generated } from './reference.ts';
 
@@ -17,6 +18,8 @@ t.test('generated pages are up to date', (t) => {
   for (const [path, render] of Object.entries(generated)) {
     t.equal(readFileSync(join(root, path), 'utf8'), formatted(path, render()), `${path}: npm run docs writes it anew`);
   }
+  const performance = readFileSync(join(root, 'docs/performance.md'), 'utf8');
+  t.equal(performance, renderPerformance(performance, readResults()), 'npm run bench -- --page writes it anew');
   t.end();
 });
 

@@ -1,0 +1,90 @@
+// A process for one contender, in which it is the homeserver's. It starts it, and measures it whenever it is told to.
+
+import { fork } from 'node:child_process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { createEvent, type Size } from '../events.ts';
+import { load, percentile, rest } from '../measure.ts';
+import type { Contender, Entry } from './contender.ts';
+import { contenders } from './index.ts';
+
+/** What is compiled late is not compiled while it is measured. */
+const WARM_UP_MS = 1_000;
+const ABREAST = 64;
+
+export interface Turn {
+  readonly size: Size;
+  readonly abreast: number;
+  readonly ms: number;
+}
+
+/** Latencies and `hostCpu` in microseconds. */
+export interface Figures {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly perSecond: number;
+  readonly hostCpu: number;
+}
+
+export interface Seat {
+  measure(turn: Turn): Promise<Figures>;
+  leave(): void;
+}
+
+type Said = { readonly ready: true } | { readonly failed: string } | { readonly figures: Figures };
+
+/** @throws when the contender cannot be started on this version of Node */
+export async function takeSeat(name: string): Promise<Seat> {
+  const child = fork(fileURLToPath(import.meta.url), [name], {
+    execArgv: ['--import=tsx', '--expose-gc', '--no-warnings'],
+  });
+  const said = (): Promise<Said> =>
+    new Promise((resolve, reject) => {
+      const ended = (code: number | null): void => reject(new Error(`the process of ${name} ended with ${code}`));
+      child.once('exit', ended);
+      child.once('message', (message: Said) => {
+        child.off('exit', ended);
+        resolve(message);
+      });
+    });
+  const first = await said();
+  if ('failed' in first) throw new Error(first.failed);
+  return {
+    async measure(turn) {
+      child.send(turn);
+      return ((await said()) as { readonly figures: Figures }).figures;
+    },
+    leave: () => child.disconnect(),
+  };
+}
+
+async function measure(contender: Contender, { size, abreast, ms }: Turn): Promise<Figures> {
+  const ask = (): Promise<boolean> => contender.ask(createEvent(size));
+  await load(ask, { abreast, ms: ms / 3 });
+  await rest();
+  const { latencies, perSecond, hostCpu } = await load(ask, { abreast, ms });
+  const at = (share: number): number => percentile(latencies, share);
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), perSecond, hostCpu };
+}
+
+async function sit(name: string): Promise<void> {
+  const tell = (said: Said): void => void process.send?.(said);
+  const entry = (contenders as readonly Entry[]).find((each) => each.name === name) as Entry;
+  let contender: Contender;
+  try {
+    contender = await entry.start();
+  } catch (error) {
+    tell({ failed: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error) });
+    process.disconnect();
+    return;
+  }
+  await load(() => contender.ask(createEvent('0.3 KB')), { abreast: entry.lone ? 1 : ABREAST, ms: WARM_UP_MS });
+  process.on('message', async (turn: Turn) => tell({ figures: await measure(contender, turn) }));
+  process.on('disconnect', async () => {
+    await contender.close();
+    process.exit();
+  });
+  tell({ ready: true });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await sit(process.argv[2] ?? '');

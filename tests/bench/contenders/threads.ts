@@ -1,0 +1,95 @@
+// Within one process: a plain function, ports, and the libraries that run functions in threads.
+
+import { Worker } from 'node:worker_threads';
+import { type Endpoint, releaseProxy, wrap } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { Piscina } from 'piscina';
+import { Tinypool } from 'tinypool';
+import workerpool from 'workerpool';
+import { isSpam } from '../workers/word-list.js';
+import { type Contender, Pending, worker } from './contender.ts';
+
+/** Without the flags of this process. */
+const plain = { execArgv: [] };
+
+/** As many tasks as may be in flight: what a pool does best with. */
+const ABREAST = 256;
+
+export async function startFunction(): Promise<Contender> {
+  return { ask: async (event) => isSpam(event), close: async () => {} };
+}
+
+export async function startPostMessage(): Promise<Contender> {
+  const thread = new Worker(worker('post-message.js'), plain);
+  const pending = new Pending();
+  thread.on('message', ({ id, spam }: { id: number; spam: boolean }) => pending.answer(id, spam));
+  return {
+    ask: (event) => pending.ask((id) => thread.postMessage({ id, event })),
+    close: async () => void (await thread.terminate()),
+  };
+}
+
+export async function startPortEcho(): Promise<Contender> {
+  const thread = new Worker(worker('json-echo.js'), plain);
+  let echoed: () => void = () => {};
+  thread.on('message', () => echoed());
+  return {
+    ask: (event) =>
+      new Promise((resolve) => {
+        echoed = () => resolve(false);
+        thread.postMessage(JSON.stringify(event));
+      }),
+    close: async () => void (await thread.terminate()),
+  };
+}
+
+export async function startPiscina(): Promise<Contender> {
+  const pool = new Piscina({
+    filename: worker('task.js').href,
+    minThreads: 1,
+    maxThreads: 1,
+    concurrentTasksPerWorker: ABREAST,
+    recordTiming: false,
+  });
+  return { ask: (event) => pool.run(event), close: () => pool.destroy() };
+}
+
+export async function startTinypool(): Promise<Contender> {
+  const pool = new Tinypool({
+    filename: worker('task.js').href,
+    minThreads: 1,
+    maxThreads: 1,
+    concurrentTasksPerWorker: ABREAST,
+  });
+  return { ask: (event) => pool.run(event), close: () => pool.destroy() };
+}
+
+export async function startWorkerpool(): Promise<Contender> {
+  const pool = workerpool.pool(new URL(worker('workerpool.js')).pathname, {
+    minWorkers: 1,
+    maxWorkers: 1,
+    workerType: 'thread',
+  });
+  return {
+    ask: async (event) => (await pool.exec('isSpam', [event])) as boolean,
+    close: async () => void (await pool.terminate(true)),
+  };
+}
+
+interface Exposed {
+  isSpam(event: unknown): boolean;
+  value(key: string): unknown;
+}
+
+export async function startComlink(): Promise<Contender & { value(key: string): Promise<unknown> }> {
+  const thread = new Worker(worker('comlink.js'), plain);
+  const remote = wrap<Exposed>(nodeEndpoint(thread as never) as Endpoint);
+  return {
+    ask: async (event) => await remote.isSpam(event),
+    value: async (key) => await remote.value(key),
+    close: async () => {
+      remote[releaseProxy]();
+      await thread.terminate();
+    },
+  };
+}

@@ -1,0 +1,40 @@
+// Figures as text.
+
+import { median, type Rounds } from './measure.ts';
+import type { Goal, Table } from './workload.ts';
+
+/** By its median. */
+export function reached({
+  ratio,
+  atMost = Number.POSITIVE_INFINITY,
+  atLeast = Number.NEGATIVE_INFINITY,
+}: Goal): boolean {
+  const seen = median(ratio);
+  return seen <= atMost && seen >= atLeast;
+}
+
+/** From the least to the most of all rounds. */
+export function spread(rounds: Rounds): string {
+  return rounds.length < 2 ? '' : `(${figure(Math.min(...rounds))} to ${figure(Math.max(...rounds))})`;
+}
+
+export function figure(value: number): string {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return Number(value.toFixed(digits)).toLocaleString('en', { maximumFractionDigits: digits });
+}
+
+/** What was left out is `null` in a file. */
+export const cellText = (rounds: Rounds | null | undefined): string =>
+  rounds == null || rounds.length === 0 ? '' : [figure(median(rounds)), spread(rounds)].filter(Boolean).join(' ');
+
+export function textTable({ columns, rows, unit }: Table): string {
+  const lines = [[unit, ...columns], ...rows.map(({ name, cells }) => [name, ...cells.map(cellText)])];
+  const widths = [unit, ...columns].map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join('  '),
+    )
+    .join('\n');
+}

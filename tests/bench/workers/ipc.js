@@ -1,0 +1,3 @@
+import { isSpam } from './word-list.js';
+
+process.on('message', ({ id, event }) => process.send({ id, spam: isSpam(event) }));

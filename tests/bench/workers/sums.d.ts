@@ -1,0 +1,1 @@
+export declare function sums(rounds: number): number;

@@ -57,8 +57,8 @@ export function readings(path: string): readonly string[] {
   for (let round = 0; round <= MOST_DECODINGS; round++) {
     for (const text of texts) {
       const segments = segmentsOf(text);
-      for (const kept of [segments, segments.filter((segment) => segment !== '')])
-        texts.add(withoutDots(kept).join('/'));
+      const filled = segments.filter((segment) => segment !== '');
+      for (const kept of [filled, withoutDots(segments), withoutDots(filled)]) texts.add(kept.join('/'));
     }
     for (const text of texts) found.add(comparable(text));
     texts = new Set([...texts].map(decoded));

@@ -178,6 +178,20 @@ t.test('a thread that cannot be ended', async (t) => {
   t.not(pidOf(modules, 'bad'), pidOf(modules, 'good'), 'the culprit lives in a hull of its own');
 });
 
+t.test('a restart during which another module takes the hull down', async (t) => {
+  const modules = await start(t, [
+    { module: './setups.ts#SlowToSetUp', id: 'slow' },
+    puppet('bad', { timeout: '20s' }),
+  ]);
+  await warm();
+  const restarting = modules.restart('slow');
+  await sleep(300);
+  t.match(await tell(modules, 'bad', 'split'), { kind: 'crashed' });
+  await restarting;
+  t.equal(modules.hulls.length, 1);
+  t.match(status(modules, 'slow'), { state: 'running' });
+});
+
 t.test('the same at set-up', async (t) => {
   for (const name of ['AbortsAtSetup', 'UnendableAtSetup']) {
     const bad = { module: `./aborts.ts#${name}`, id: 'bad', setup_timeout: '3s', limits: { memory: '16MiB' } };

@@ -326,10 +326,19 @@ export class SupervisedModule implements Askable {
 
   /** A new life beside the present one, which it replaces when it is set up. @throws StartFailure */
   async renew(): Promise<void> {
-    if (await this.#replaceLife()) {
-      this.#restarts++;
-      this.#breaker.reset();
+    let isWanted: boolean;
+    try {
+      isWanted = await this.#replaceLife();
+    } catch (error) {
+      const withHull = error instanceof StartFailure && error.code === 'CellLost' && error.withHull;
+      if (!withHull || this.hasOwnHull) throw error;
+      // Somebody else's doing, most likely: alone in a hull it shows.
+      this.quarantine();
+      isWanted = await this.#replaceLife();
     }
+    if (!isWanted) return;
+    this.#restarts++;
+    this.#breaker.reset();
   }
 
   /** Whether it lives alone although it need not any more. */

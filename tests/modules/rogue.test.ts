@@ -101,13 +101,14 @@ t.test('a process that aborts takes nobody with it', async (t) => {
 
   const abort = await hullAfter('!bomb abort');
   t.match(abort.outcome, { allowed: false, cause: 'failed', failures: [{ module: 'rogue-abort', kind: 'crashed' }] });
-  t.match(abort.ended, { cause: /^SIG(?:TRAP|ABRT)/, modules: ['rogue-abort'], known: true });
+  // On a fast machine it is over before it was seen busy twice: then it is the one suspect.
+  t.match(abort.ended, { cause: /^SIG(?:TRAP|ABRT)/, modules: ['rogue-abort'], known: Boolean });
   await serveAgain(modules);
 
   const hasty = await hullAfter('!rogue abort');
   // The abort may come before the timer, on a machine that is busy.
   t.match(hasty.outcome, { allowed: false, failures: [{ module: 'rogue', kind: /^(?:module_timeout|crashed)$/ }] });
-  t.match(hasty.ended, { cause: /^SIG(?:TRAP|ABRT|KILL)/, modules: ['rogue'], known: true });
+  t.match(hasty.ended, { cause: /^SIG(?:TRAP|ABRT|KILL)/, modules: ['rogue'], known: Boolean });
   await serveAgain(modules);
 
   const snap = await hullAfter('!snap snap');

@@ -99,6 +99,10 @@ export class StartFailure extends Error {
   }
 }
 
+/** Whether the cell ended because its hull did, which may have been somebody else's doing. */
+export const isLostWithHull = (error: unknown): boolean =>
+  error instanceof StartFailure && error.code === 'CellLost' && error.withHull;
+
 const KIBIBYTE = 1024;
 const USUAL_RESULT_LIMIT = 128 * KIBIBYTE;
 const MOST_RESOURCES = 100;

@@ -17,12 +17,12 @@ import { Breaker } from './breaker.js';
 import type { Fleet } from './fleet.js';
 import type { Cell, CellOptions, Hull } from './hull.js';
 import {
+  isLostWithHull,
   Life,
   type LifeParts,
   nothingRegistered,
   type Registered,
   resultLimitOf,
-  StartFailure,
   withTimeout,
 } from './life.js';
 import { Line } from './line.js';
@@ -278,7 +278,10 @@ export class SupervisedModule implements Askable {
       if (call.body instanceof Promise) void this.#complete(call, call.body);
       else if (this.#waiting.size === 0 && channel !== undefined && this.#takesCalls(channel))
         channel.call(call, call.startedAt);
-      else this.#wait(call);
+      else {
+        this.#waiting.add(call);
+        this.#sendWaiting();
+      }
     }
   }
 
@@ -326,19 +329,21 @@ export class SupervisedModule implements Askable {
 
   /** A new life beside the present one, which it replaces when it is set up. @throws StartFailure */
   async renew(): Promise<void> {
-    let isWanted: boolean;
-    try {
-      isWanted = await this.#replaceLife();
-    } catch (error) {
-      const withHull = error instanceof StartFailure && error.code === 'CellLost' && error.withHull;
-      if (!withHull || this.hasOwnHull) throw error;
-      // Somebody else's doing, most likely: alone in a hull it shows.
-      this.quarantine();
-      isWanted = await this.#replaceLife();
+    if (await this.orAlone(() => this.#replaceLife())) {
+      this.#restarts++;
+      this.#breaker.reset();
     }
-    if (!isWanted) return;
-    this.#restarts++;
-    this.#breaker.reset();
+  }
+
+  /** A module whose cell is lost with its hull may be innocent: alone in a hull it shows. @throws what the step throws */
+  async orAlone<T>(step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isLostWithHull(error) || this.hasOwnHull) throw error;
+      this.quarantine();
+      return step();
+    }
   }
 
   /** Whether it lives alone although it need not any more. */
@@ -479,11 +484,6 @@ export class SupervisedModule implements Askable {
     this.#waiting.add(call);
     call.body = await body;
     this.#waiting.completed(call);
-    this.#sendWaiting();
-  }
-
-  #wait(call: Call): void {
-    this.#waiting.add(call);
     this.#sendWaiting();
   }
 
@@ -656,7 +656,7 @@ export class SupervisedModule implements Askable {
       this.#restarts++;
       if (JSON.stringify(this.#registered) !== before) this.#services.registrationChanged();
     } catch (error) {
-      if (error instanceof StartFailure && error.code === 'CellLost' && error.withHull) {
+      if (isLostWithHull(error)) {
         this.#restart('its hull ended while it was set up again');
         return;
       }

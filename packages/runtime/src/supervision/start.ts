@@ -172,17 +172,9 @@ class Beginning {
     });
   }
 
-  /** A module whose cell is lost with its hull may be innocent: alone in a hull it shows. */
   async #attempt(step: () => Promise<void>): Promise<void> {
     try {
-      try {
-        await step();
-      } catch (error) {
-        if (!(error instanceof StartFailure && error.code === 'CellLost' && error.withHull)) throw error;
-        if (this.module.hasOwnHull) throw error;
-        this.module.quarantine();
-        await step();
-      }
+      await this.module.orAlone(step);
     } catch (error) {
       if (this.life !== undefined) this.module.abandon(this.life);
       this.life = undefined;

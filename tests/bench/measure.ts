@@ -2,6 +2,7 @@
 // between falls on all of them; figures are medians over rounds, ratios are made within a round.
 
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One figure for each round. */
 export type Rounds = readonly number[];
@@ -61,7 +62,4 @@ export function threadCpuUs(): number {
 }
 
 /** Lets whatever was asked before come to its end. */
-export const rest = (ms = 20): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
+export const rest = (ms = 20): Promise<void> => sleep(ms);

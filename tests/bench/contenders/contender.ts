@@ -1,5 +1,8 @@
 // What all contenders have in common: they are asked whether an event is spam.
 
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import type { EventData } from '@bulkhead/sdk/contract';
 
 export interface Contender {
@@ -9,8 +12,6 @@ export interface Contender {
 
 export interface Entry {
   readonly name: string;
-  /** What it is, for the page. */
-  readonly what: string;
   /** It answers one after another alone: what only echoes has no ids. */
   readonly lone?: boolean;
   /** @throws when this Node does not have what it needs */
@@ -37,3 +38,12 @@ export class Pending {
 }
 
 export const worker = (name: string): URL => new URL(`../workers/${name}`, import.meta.url);
+
+/** Without the flags of this process, which would make its start slower. */
+export const startThread = (name: string): Worker => new Worker(worker(name), { execArgv: [] });
+
+export async function end(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  child.kill();
+  await exited;
+}

@@ -3,8 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { type Contender, Pending, worker } from './contender.ts';
+import { type Contender, end, Pending, startThread, worker } from './contender.ts';
 
 const HEADER_BYTES = 8;
 const ANSWER_BYTES = 5;
@@ -37,7 +36,7 @@ export async function startSocketFrames(): Promise<Contender> {
 }
 
 export async function startPortFrames(): Promise<Contender> {
-  const thread = new Worker(worker('frames-port.js'), { execArgv: [] });
+  const thread = startThread('frames-port.js');
   const frames = new Frames((frame) => thread.postMessage(new Uint8Array(frame)));
   thread.on('message', (bytes: Uint8Array) =>
     frames.receive(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
@@ -87,12 +86,5 @@ function spawnThread(mode: 'echo' | 'frames'): { readonly socket: Socket; close(
   });
   const socket = child.stdio[3] as Socket;
   socket.on('error', () => {});
-  return {
-    socket,
-    close: async () => {
-      const exited = new Promise((resolve) => child.once('exit', resolve));
-      child.kill();
-      await exited;
-    },
-  };
+  return { socket, close: () => end(child) };
 }

@@ -1,6 +1,6 @@
 // In another process, by what is at hand: Node's own IPC, HTTP and gRPC.
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import grpc from '@grpc/grpc-js';
 import { Pool } from 'undici';
 import { SpamCheck } from '../workers/grpc-service.js';
-import { type Contender, Pending, worker } from './contender.ts';
+import { type Contender, end, Pending, worker } from './contender.ts';
 
 /** Connections that are kept alive; more make it slower here. */
 const CONNECTIONS = 16;
@@ -56,10 +56,4 @@ export async function startGrpc(): Promise<Contender> {
       rmSync(folder, { recursive: true });
     },
   };
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit');
-  child.kill();
-  await exited;
 }

@@ -1,26 +1,22 @@
 // Within one process: a plain function, ports, and the libraries that run functions in threads.
 
-import { Worker } from 'node:worker_threads';
 import { type Endpoint, releaseProxy, wrap } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
 import { Tinypool } from 'tinypool';
 import workerpool from 'workerpool';
 import { isSpam } from '../workers/word-list.js';
-import { type Contender, Pending, worker } from './contender.ts';
+import { type Contender, Pending, startThread, worker } from './contender.ts';
 
-/** Without the flags of this process. */
-const plain = { execArgv: [] };
-
-/** As many tasks as may be in flight: what a pool does best with. */
-const ABREAST = 256;
+/** A thread, with as many tasks as may be in flight: what a pool does best with. */
+const pooled = { filename: worker('task.js').href, minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: 256 };
 
 export async function startFunction(): Promise<Contender> {
   return { ask: async (event) => isSpam(event), close: async () => {} };
 }
 
 export async function startPostMessage(): Promise<Contender> {
-  const thread = new Worker(worker('post-message.js'), plain);
+  const thread = startThread('post-message.js');
   const pending = new Pending();
   thread.on('message', ({ id, spam }: { id: number; spam: boolean }) => pending.answer(id, spam));
   return {
@@ -30,7 +26,7 @@ export async function startPostMessage(): Promise<Contender> {
 }
 
 export async function startPortEcho(): Promise<Contender> {
-  const thread = new Worker(worker('json-echo.js'), plain);
+  const thread = startThread('json-echo.js');
   let echoed: () => void = () => {};
   thread.on('message', () => echoed());
   return {
@@ -44,23 +40,12 @@ export async function startPortEcho(): Promise<Contender> {
 }
 
 export async function startPiscina(): Promise<Contender> {
-  const pool = new Piscina({
-    filename: worker('task.js').href,
-    minThreads: 1,
-    maxThreads: 1,
-    concurrentTasksPerWorker: ABREAST,
-    recordTiming: false,
-  });
+  const pool = new Piscina({ ...pooled, recordTiming: false });
   return { ask: (event) => pool.run(event), close: () => pool.destroy() };
 }
 
 export async function startTinypool(): Promise<Contender> {
-  const pool = new Tinypool({
-    filename: worker('task.js').href,
-    minThreads: 1,
-    maxThreads: 1,
-    concurrentTasksPerWorker: ABREAST,
-  });
+  const pool = new Tinypool(pooled);
   return { ask: (event) => pool.run(event), close: () => pool.destroy() };
 }
 
@@ -82,7 +67,7 @@ interface Exposed {
 }
 
 export async function startComlink(): Promise<Contender & { value(key: string): Promise<unknown> }> {
-  const thread = new Worker(worker('comlink.js'), plain);
+  const thread = startThread('comlink.js');
   const remote = wrap<Exposed>(nodeEndpoint(thread as never) as Endpoint);
   return {
     ask: async (event) => await remote.isSpam(event),

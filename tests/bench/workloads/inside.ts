@@ -1,9 +1,8 @@
 // A module's own work, in a compartment and outside of one.
 
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { startRuntime } from '../contenders/bulkhead.ts';
-import { worker } from '../contenders/contender.ts';
+import { startThread } from '../contenders/contender.ts';
 import { createEvent } from '../events.ts';
 import { ratio } from '../measure.ts';
 import type { Findings, Plan } from '../workload.ts';
@@ -11,7 +10,7 @@ import type { Findings, Plan } from '../workload.ts';
 export async function inside(plan: Plan): Promise<Findings> {
   const rounds = Math.round(plan.ms * 4);
   const { modules, close } = await startRuntime({ modules: [{ name: 'sums', entry: { timeout: '60s' } }] });
-  const thread = new Worker(worker('sums-thread.js'));
+  const thread = startThread('sums-thread.js');
   const [within, outside]: [number[], number[]] = [[], []];
   // The first turn is the compiler's.
   for (let round = 0; round <= plan.rounds; round++) {

@@ -1,10 +1,11 @@
 // How long modules take to be there, and what memory they keep.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { childrenOf } from '../../containment/harness/proc.ts';
 import { startRuntime } from '../contenders/bulkhead.ts';
-import { worker } from '../contenders/contender.ts';
+import { startThread } from '../contenders/contender.ts';
 import { type Rounds, ratio, rest } from '../measure.ts';
 import type { Findings, Plan, Row } from '../workload.ts';
 
@@ -18,11 +19,11 @@ export async function start(plan: Plan): Promise<Findings> {
   };
   for (let round = 0; round < rounds; round++) {
     for (const number of numbers) {
-      const before = memoryMiB();
+      const before = proportionalMiB(process.pid);
       let startedAt = performance.now();
       const workers = await startWorkers(number);
       add(times, `workers ${number}`, performance.now() - startedAt);
-      add(memory, `workers ${number}`, memoryMiB() - before);
+      add(memory, `workers ${number}`, proportionalMiB(process.pid) - before);
       await Promise.all(workers.map((thread) => thread.terminate()));
       await rest(200);
 
@@ -70,7 +71,7 @@ async function startWorkers(number: number): Promise<readonly Worker[]> {
   const workers: Worker[] = [];
   const one = async (): Promise<void> => {
     while (workers.length < number) {
-      const thread = new Worker(worker('post-message.js'), { execArgv: [] });
+      const thread = startThread('post-message.js');
       workers.push(thread);
       await new Promise((resolve) => thread.once('online', resolve));
     }
@@ -79,22 +80,11 @@ async function startWorkers(number: number): Promise<readonly Worker[]> {
   return workers;
 }
 
-const memoryMiB = (): number => residentMiB(process.pid);
+/** Of the processes that hold the cells. */
+const hullsMiB = (): number => childrenOf(process.pid, 'hull.cjs').reduce((sum, pid) => sum + proportionalMiB(pid), 0);
 
-/** Of this process's children. */
-function hullsMiB(): number {
-  const children = readdirSync(`/proc/${process.pid}/task`).flatMap((task) => {
-    try {
-      return readFileSync(`/proc/${process.pid}/task/${task}/children`, 'latin1').split(' ').filter(Boolean);
-    } catch {
-      // The thread has ended.
-      return [];
-    }
-  });
-  return children.reduce((sum, pid) => sum + residentMiB(pid), 0);
-}
-
-function residentMiB(pid: number | string): number {
+/** What several processes share counts for each by its part. */
+function proportionalMiB(pid: number): number {
   try {
     const [, kibibytes] = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')) ?? [];
     return Number(kibibytes) / 1024;

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Hono } from 'hono';
 import t from 'tap';
-import { coversPath, reservedPath, USUAL_PATHS } from '../../packages/runtime/src/api/paths.ts';
+import { coversPath, plainPath, reservedPath, USUAL_PATHS } from '../../packages/runtime/src/api/paths.ts';
 import { createRoutes, findRoute, type WebModule } from '../../packages/runtime/src/web/routes.ts';
 import { holds, RUNS } from './harness.ts';
 
@@ -44,6 +44,10 @@ const parts = [
   '#',
   '/..',
   '%2f..',
+  '..;',
+  '%3f',
+  '.%09.',
+  '%20',
   '%',
 ];
 
@@ -93,6 +97,7 @@ const habits: readonly ((path: string) => string)[] = [
   (path) => Buffer.from(unescape(unescape(encodeURIComponent(path))), 'latin1').toString(),
   (path) => path.replace(/\/+/g, '/'),
   (path) => path.replaceAll('\\', '/'),
+  (path) => path.replace(/;[^/]*/g, ''),
 ];
 /** At most so many in a row, in any order. */
 const HABITS = 3;
@@ -127,14 +132,22 @@ const isUsual = (path: string): boolean =>
 
 const isPlain = (path: string): boolean => /^(\/[a-z_]+)+$/.test(path);
 
+/** Whether a module cannot have it. */
+function isRefused(path: string): boolean {
+  const plain = plainPath(path);
+  return plain === undefined || reservedPath(plain, OWN) !== undefined;
+}
+
 t.test('what was once found', async (t) => {
   // Empty segments go, it is decoded, then dot segments go and take the empty ones that have come.
-  t.ok(reservedPath('/x/..%2f;x//../_matrix/%2f../a', OWN));
+  t.ok(isRefused('/x/..%2f;x//../_matrix/%2f../a'));
+  // It is decoded, slashes become one but backslashes do not, and only then is a backslash a slash.
+  t.ok(isRefused('/_synapse/client/a\\%2f../%2f../%2e%2e/admin/_matrix'));
 });
 
 t.test('what is taken to a reserved path by anybody cannot be registered', async (t) => {
   const property = fc.property(path, (path) => {
-    const refused = reservedPath(path, OWN) !== undefined;
+    const refused = isRefused(path);
     if (isClaimed(path, RESERVED)) assert.equal(refused, true, 'reserved');
     if (coversPath(USUAL_PATHS, path)) {
       const outside = [...deliveries(path)].find((each) => !hasDots(each) && !isUsual(each));

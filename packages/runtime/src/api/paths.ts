@@ -1,5 +1,5 @@
-// Which paths of the web a module may answer. What is refused is refused in every reading of a path that a router or a proxy
-// may have, so that no spelling of one gets past a comparison.
+// Which paths of the web a module may answer. Routers and proxies decode a path, cut it and clean it in orders of their own; a
+// module's path is one that all of them read alike, and a request that they may read differently is nobody's.
 
 /** What belongs to the homeserver, whatever is granted. */
 const RESERVED = ['/_matrix', '/.well-known/matrix', '/_synapse/admin'];
@@ -7,33 +7,31 @@ const RESERVED = ['/_matrix', '/.well-known/matrix', '/_synapse/admin'];
 /** What every module may answer unless the admin says otherwise: where Synapse's modules have their resources. */
 export const USUAL_PATHS: readonly string[] = ['/_synapse/client/*'];
 
-/** Which path a module may not register, if any. */
-export function reservedPath(path: string, reservedPaths: readonly string[] = []): string | undefined {
-  const wanted = readingsOfWritten(path).map(caseless);
-  return [...RESERVED, ...reservedPaths].find((reserved) => {
-    const other = caseless(comparable(withoutStar(reserved)));
-    return wanted.some((reading) => isBelow(reading, other) || isBelow(other, reading));
-  });
+/** The reserved path that a plain one lies in, or contains, if any. */
+export function reservedPath(plain: string, reservedPaths: readonly string[] = []): string | undefined {
+  return [...RESERVED, ...reservedPaths].find((reserved) => overlap(plain, reserved));
 }
 
 /**
  * Whether granted paths cover one: `/a` is that path and everything below it, `/a/*` what is below it alone.
- * @param path a path, or such a pattern
+ * @param path a path, or such a pattern; none that is not plain is covered
  */
 export function coversPath(grants: readonly string[], path: string): boolean {
-  const covers = (grant: string, wanted: string): boolean => {
-    const granted = comparable(withoutStar(grant));
-    if (!isBelow(wanted, granted)) return false;
-    return wanted !== granted || !hasStar(grant) || hasStar(path);
-  };
-  return readingsOfWritten(withoutStar(path)).every((reading) => grants.some((grant) => covers(grant, reading)));
+  const wanted = plainPath(withoutStar(path));
+  return (
+    wanted !== undefined &&
+    grants.some((grant) => {
+      const granted = plainPath(withoutStar(grant));
+      if (granted === undefined || !isBelow(wanted, granted)) return false;
+      return wanted !== granted || !hasStar(grant) || hasStar(path);
+    })
+  );
 }
 
 /** Whether it is a path that can be granted: none that is the homeserver's in any case. */
 export function isGrantablePath(text: string): boolean {
-  if (!/^\/\P{Cc}{0,999}$/u.test(text)) return false;
-  const paths = readingsOfWritten(withoutStar(text)).map(caseless);
-  return !RESERVED.some((reserved) => paths.some((path) => isBelow(path, reserved)));
+  const plain = text.length > 1000 ? undefined : plainPath(withoutStar(text));
+  return plain !== undefined && !RESERVED.some((reserved) => isBelow(caseless(plain), reserved));
 }
 
 /** Whether these are the paths that every module is given. */
@@ -43,53 +41,51 @@ export const isUsual = (grants: readonly string[]): boolean =>
 export const isBelow = (path: string, base: string): boolean =>
   path === base || path.startsWith(base === '/' ? base : `${base}/`);
 
-/** A path as a router by segments has it: what is percent-encoded in one, a slash too, is a part of that one. */
-export const comparable = (path: string): string =>
-  joined(withoutDots(segmentsOf(path)).map((each) => decoded(each).replace(/[/\\]/g, encodeURIComponent)));
+/** What ends a path or divides it, to a URL's parser or to a server that knows parameters of segments, is not in a name. */
+const NAME = /^(?!\.{1,2}$)(?!\s)[^/\\?#;\p{Cc}]+(?<!\s)$/u;
 
-/** Routers decode a path before they cut it into segments or afterwards, proxies before them once more. */
-const MOST_DECODINGS = 2;
-
-/** What routers and proxies may make of a path: each removes dot segments and empty ones, or does not, and then decodes. */
-export function readings(path: string): readonly string[] {
-  const found = new Set<string>();
-  let texts = new Set([path]);
-  for (let round = 0; round <= MOST_DECODINGS; round++) {
-    for (const text of texts) {
-      const segments = segmentsOf(text);
-      const filled = segments.filter((segment) => segment !== '');
-      for (const kept of [filled, withoutDots(segments), withoutDots(filled)]) texts.add(kept.join('/'));
-    }
-    for (const text of texts) found.add(comparable(text));
-    texts = new Set([...texts].map(decoded));
-  }
-  return [...found];
+/**
+ * A path of names alone, decoded, without a slash at its end; `undefined` for one that is read differently by somebody: with
+ * empty or dot segments, encoded twice, or with something encoded that would divide or end it.
+ */
+export function plainPath(path: string): string | undefined {
+  const [first, ...segments] = path.split('/');
+  if (segments.at(-1) === '') segments.pop();
+  const names = segments.map(decoded);
+  return first === '' && path !== '' && names.every((name) => NAME.test(name) && decoded(name) === name)
+    ? `/${names.join('/')}`
+    : undefined;
 }
 
-/** A URL's parser leaves out tabs and ends of lines, and what follows a path is not of it. */
-function readingsOfWritten(path: string): readonly string[] {
-  const pathname = path
-    .replace(/[\t\n\r]/g, '')
-    .replace(/[?#].*$/s, '')
-    .trimEnd();
-  return [...readings(path), ...readings(pathname)];
-}
+/** A segment that leads upwards as soon as somebody has decoded it. */
+const UPWARDS = /(?:^|[/\\])\.\.(?:[/\\?#;\s]|$)/;
 
-/** Some routers do not care for case. */
-const caseless = (path: string): string => path.toLowerCase();
-
-const segmentsOf = (path: string): readonly string[] => path.split(/[/\\]/);
-const joined = (segments: readonly string[]): string => `/${segments.filter((segment) => segment !== '').join('/')}`;
-
-/** As a URL's parser does it, to which `%2e` is a dot. */
-function withoutDots(segments: readonly string[]): readonly string[] {
-  const kept: string[] = [];
+/**
+ * A URL's path by its names, for a comparison with plain paths: what is encoded in a segment, a slash too, stays a part of that
+ * segment. `undefined` for one that would leave where it seems to lie.
+ */
+export function requestedPath(pathname: string): string | undefined {
+  const segments = pathname.split('/').filter((segment) => segment !== '');
   for (const segment of segments) {
-    const text = segment.replace(/%2e/gi, '.');
-    if (text === '..') kept.pop();
-    else if (text !== '.') kept.push(segment);
+    const name = settled(segment);
+    // A URL's parser leaves out tabs and ends of lines.
+    if (name === undefined || UPWARDS.test(name.replace(/[\t\n\r]/g, ''))) return undefined;
   }
-  return kept;
+  return `/${segments.map((segment) => decoded(segment).replace(/[/\\]/g, encodeURIComponent)).join('/')}`;
+}
+
+/** More than any chain of proxies and routers decodes. */
+const MOST_DECODINGS = 4;
+
+/** Percent-decoded until nothing is left to decode; `undefined` where that takes too long. */
+function settled(text: string): string | undefined {
+  let last = text;
+  for (let round = 0; round <= MOST_DECODINGS; round++) {
+    const next = decoded(last);
+    if (next === last) return last;
+    last = next;
+  }
+  return undefined;
 }
 
 /** Percent-decodes what can be. */
@@ -103,5 +99,14 @@ const decoded = (text: string): string =>
     }
   });
 
+function overlap(plain: string, reserved: string): boolean {
+  const path = caseless(plain);
+  const other = caseless(requestedPath(withoutStar(reserved)) ?? reserved);
+  return isBelow(path, other) || isBelow(other, path);
+}
+
+/** Some routers do not care for case. */
+const caseless = (path: string): string => path.toLowerCase();
+
 const hasStar = (pattern: string): boolean => pattern.endsWith('/*');
-const withoutStar = (pattern: string): string => (hasStar(pattern) ? pattern.slice(0, -2) : pattern);
+const withoutStar = (pattern: string): string => (hasStar(pattern) ? pattern.slice(0, -1) : pattern);

@@ -4,7 +4,7 @@ import { type CallbackName, callbackNames, callbacks, type Homeserver, type Row 
 import * as v from 'valibot';
 import { exposeGuarded } from '../api/guard.js';
 import type { Fetcher } from '../api/network.js';
-import { reservedPath } from '../api/paths.js';
+import { plainPath, reservedPath } from '../api/paths.js';
 import { groupsOf, hintToGrant, inWords, missingOf } from '../api/permissions.js';
 import { type ApiLoad, createApiMethods } from '../api/server.js';
 import type { ModuleStore } from '../api/storage.js';
@@ -202,7 +202,15 @@ export class Life {
   async setUp(): Promise<void> {
     const registered = await this.#ask('SetupFailed', RecordType.setup, '', SetUp);
     for (const path of registered.resources) {
-      const reserved = reservedPath(path, this.#parts.reservedPaths);
+      const plain = plainPath(path);
+      if (plain === undefined) {
+        const hint =
+          'a path is like "/_synapse/client/mine": names alone, nothing in them that divides or ends a path, encoded or not';
+        throw new StartFailure('SetupFailed', `the web resource ${JSON.stringify(path)} has a path that is not plain`, {
+          hint,
+        });
+      }
+      const reserved = reservedPath(plain, this.#parts.reservedPaths);
       if (reserved === undefined) continue;
       const hint = 'register it below /_synapse/client';
       throw new StartFailure('SetupFailed', `the web resource ${path} is in the reserved ${reserved}`, { hint });

@@ -1,6 +1,6 @@
 // Which module answers a path.
 
-import { comparable, isBelow, readings } from '../api/paths.js';
+import { isBelow, plainPath, requestedPath } from '../api/paths.js';
 import type { ModuleEntry } from '../config/entry.js';
 import type { Life } from '../supervision/life.js';
 
@@ -28,7 +28,8 @@ export function createRoutes(
   const taken = new Map<string, Route>();
   for (const module of modules) {
     module.registered.resources.forEach((path, resource) => {
-      const key = comparable(path);
+      const key = plainPath(path);
+      if (key === undefined) return;
       const owner = taken.get(key);
       if (owner === undefined) taken.set(key, { path: key, module, resource });
       else warn(module.entry.id, `${path} is answered by ${owner.module.entry.id}, which stands first`);
@@ -40,10 +41,6 @@ export function createRoutes(
 /** The route that a URL's path belongs to, however its spelling is read. */
 export function findRoute(routes: readonly Route[], { pathname }: URL): Route | undefined {
   if (routes.length === 0) return undefined;
-  const path = comparable(pathname);
-  const route = routes.find((candidate) => isBelow(path, candidate.path));
-  if (route === undefined || !pathname.includes('%')) return route;
-  // `/login/..%2fresource`, or `/resource/..%2f..%2flogin`, may be the homeserver's own to its router, or to a proxy.
-  const bases = readings(route.path);
-  return readings(pathname).every((reading) => bases.some((base) => isBelow(reading, base))) ? route : undefined;
+  const path = requestedPath(pathname);
+  return path === undefined ? undefined : routes.find((candidate) => isBelow(path, candidate.path));
 }

@@ -31,6 +31,7 @@ t.test('a plain Synapse-style entry gets every default', (t) => {
     mode: 'enforce',
     isolation: 'compartment',
     hull: 'shared',
+    instances: 1,
     limits: {
       memory: 64 * 2 ** 20,
       result: undefined,

@@ -184,7 +184,7 @@ t.test('a web resource is where every module may have one, or where the admin sa
     [
       'elsewhere NotGranted it needs what is not granted: web_paths: /hello, /hi',
       'everything NotGranted it needs what is not granted: web_paths: /_synapse/client',
-      'spelled NotGranted it needs what is not granted: web_paths: /_synapse/client/../other, /_synapse/client/%2e%2e/other',
+      'spelled SetupFailed the web resource "/_synapse/client/../other" has a path that is not plain',
       'confined NotGranted it needs what is not granted: web_paths: /_synapse/client/other',
       'none NotGranted it needs what is not granted: web_paths: /_synapse/client/b',
       'below NotGranted it needs what is not granted: web_paths: /x',

@@ -56,6 +56,8 @@ export interface ModuleStatus {
   /** Why it is in that state. */
   readonly cause: string;
   readonly mode: 'enforce' | 'observe';
+  /** In how many cells it is to run, and runs. What follows is of all of them together, except where one stands for them. */
+  readonly instances: { readonly configured: number; readonly running: number };
   readonly callbacks: readonly CallbackName[];
   readonly resources: readonly string[];
   /** What the module says that it needs, and what it has. */
@@ -65,17 +67,17 @@ export interface ModuleStatus {
   readonly calls: number;
   readonly failures: Readonly<Partial<Record<FailureKind, number>>>;
   readonly inFlight: number;
-  /** Milliseconds that loading, parseConfig and set-up took together in the present life. */
+  /** Milliseconds that loading, parseConfig and set-up took together in the present life; the longest, of several. */
   readonly startMs: number;
   /** Of the cell, in bytes, as far as it is known. */
   readonly memory: number | undefined;
-  /** The share of the last second in which its thread was busy, from 0 to 1. */
+  /** The share of the last second in which its thread was busy, from 0 to 1 for each instance. */
   readonly cpu: number;
   /** Calls of the ModuleApi that the host is working on. */
   readonly apiCalls: number;
   /** How often the watchdog found it at each of its limits. */
   readonly watches: Readonly<Partial<Record<WatchedLimit, number>>>;
-  /** The process that the module's cell lives in; absent with `containment: thread`. */
+  /** The process that the module's cell lives in, or the first of several; absent with `containment: thread`. */
   readonly hullPid: number | undefined;
 }
 

@@ -14,7 +14,8 @@ import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import { type Logger, withPlainMessages } from './observe/log.js';
 import { Blamer } from './supervision/blame.js';
 import { Fleet, usualContainment } from './supervision/fleet.js';
-import { type Hull, type HullExit, sandboxOf } from './supervision/hull.js';
+import { type CellOptions, type Hull, type HullExit, sandboxOf } from './supervision/hull.js';
+import type { Instances } from './supervision/instances.js';
 import { cellOptionsOf, livesAlone, type SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
 import { prepareWorkshop } from './supervision/workshop.js';
@@ -88,10 +89,11 @@ class Runtime {
   readonly #watch: NodeJS.Timeout;
   #storage: Storage | undefined;
   #config: RuntimeConfig;
-  #modules: readonly SupervisedModule[] = [];
+  #modules: readonly Instances[] = [];
   /** Those whose place was taken, while they answer what they were asked. */
   readonly #retiring = new Set<SupervisedModule>();
-  #registered = new Map<CallbackName, readonly SupervisedModule[]>();
+  /** Who is to be asked now; without an entry nobody. */
+  #registered = new Map<CallbackName, () => readonly SupervisedModule[]>();
   #routes: readonly Route[] = [];
   #closing: Promise<void> | undefined;
   #isDraining = false;
@@ -122,7 +124,7 @@ class Runtime {
     });
     this.#dispatcher = new Dispatcher({
       serverName: options.homeserver.serverName,
-      registered: (callback) => this.#registered.get(callback) ?? [],
+      registered: (callback) => this.#registered.get(callback)?.() ?? [],
       fanOutOf: (callback) => this.#config.fanOuts[callback] ?? this.#config.fanOut,
     });
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
@@ -141,13 +143,13 @@ class Runtime {
   async start(wanted: Wanted): Promise<void> {
     const { config } = wanted;
     prepareWorkshop();
-    this.#fleet.expect(config.modules.length);
-    this.#fleet.anticipate(config.modules.filter((entry) => !livesAlone(entry)).map(cellOptionsOf));
+    this.#fleet.expect(cellsOf(config.modules).length);
+    this.#fleet.anticipate(cellsOf(config.modules.filter((entry) => !livesAlone(entry))));
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
     else this.#storage = await openStorage(storage ?? config.storage);
     const started = await this.#startAll(wanted, () => false);
-    this.#modules = started.modules.map(({ module }) => module);
+    this.#modules = started.modules;
     this.#adopt(started);
     // What they take is known from the first moment on.
     this.#look();
@@ -165,13 +167,17 @@ class Runtime {
   }
 
   has(callback: CallbackName): boolean {
-    return (this.#registered.get(callback)?.length ?? 0) > 0;
+    return this.#registered.has(callback);
   }
 
   async fetch(request: Request): Promise<Response | undefined> {
     const route = findRoute(this.#routes, new URL(request.url));
     if (route === undefined) return undefined;
     return this.#closing === undefined ? answerRequest(route, request, this.#options.webLimits) : unavailable();
+  }
+
+  get #members(): readonly SupervisedModule[] {
+    return this.#modules.flatMap(({ members }) => members);
   }
 
   status() {
@@ -219,7 +225,7 @@ class Runtime {
     const overdue = new Promise((done) => {
       timer = setTimeout(done, drainMs);
     });
-    const modules = [...this.#modules, ...this.#retiring];
+    const modules = [...this.#members, ...this.#retiring];
     const drained = Promise.all([this.#dispatcher.settled(), ...modules.map((module) => module.idle())]);
     await Promise.race([drained, overdue]);
     clearTimeout(timer);
@@ -233,7 +239,7 @@ class Runtime {
     if (this.#closing !== undefined) throw closed();
     const wanted = read(config === undefined ? this.#options : sourceOf(config), this.#options.lockFile);
     const { config: next } = wanted;
-    const kept = new Map<string, SupervisedModule>();
+    const kept = new Map<string, Instances>();
     const started = await this.#startAll(wanted, ({ entry, bundle, exportName }) => {
       const module = this.#modules.find(({ id }) => id === entry.id);
       if (module?.code !== `${bundle.hash}#${exportName}` || !sameEntry(module.entry, entry)) return false;
@@ -246,14 +252,15 @@ class Runtime {
       next.sandbox !== this.#config.sandbox
     )
       this.#logger.warn({}, 'a change of bulkhead.storage, containment or sandbox takes effect with the next start');
-    const fresh = new Map(started.modules.map(({ module }) => [module.id, module]));
+    const fresh = new Map(started.modules.map((module) => [module.id, module]));
     const before = this.#modules;
     this.#modules = next.modules.flatMap(({ id }) => fresh.get(id) ?? kept.get(id) ?? []);
     this.#config = next;
     this.#restarts = restartLimit(next);
     this.#adopt(started);
     const settled = this.#dispatcher.settled();
-    for (const module of before) if (!this.#modules.includes(module)) void this.#retire(module, settled);
+    const gone = before.filter((module) => !this.#modules.includes(module));
+    for (const module of gone.flatMap(({ members }) => members)) void this.#retire(module, settled);
   }
 
   async #retire(module: SupervisedModule, settled: Promise<unknown>): Promise<void> {
@@ -267,7 +274,7 @@ class Runtime {
     // Nobody knows then what may run, be it only to find more problems.
     if (lock.state === 'damaged') throw new ConfigurationError([...wanted.problems, ...lock.problems]);
     const known = lock.state === 'read' ? lock.lock : undefined;
-    this.#fleet.expect(config.modules.length);
+    this.#fleet.expect(cellsOf(config.modules).length);
     const started = await startModules(config.modules, this.#services(), isKept, known);
     const problems = [...wanted.problems, ...started.problems];
     if (problems.length === 0 && this.#closing === undefined) return started;
@@ -277,23 +284,25 @@ class Runtime {
     throw this.#closing === undefined ? new ConfigurationError(inOrder(problems)) : closed();
   }
 
-  #adopt({ modules }: Started): void {
-    for (const { module, life, cause } of modules) {
+  #adopt({ members }: Started): void {
+    for (const { module, life, cause } of members) {
       if (life === undefined) module.park(cause);
       else module.adopt(life);
     }
     this.#index();
-    this.#fleet.needs = this.#modules.filter((module) => !module.hasOwnHull).map(({ cellOptions }) => cellOptions);
+    this.#fleet.needs = this.#members.filter((module) => !module.hasOwnHull).map(({ cellOptions }) => cellOptions);
   }
 
   /** Which module registered what; made anew whenever that may have changed, so that a call only looks it up. */
   #index(): void {
-    this.#registered = new Map(
-      callbackNames.map((name) => [
-        name,
-        this.#modules.filter(({ registered }) => registered.callbacks.includes(name)),
-      ]),
-    );
+    this.#registered = new Map();
+    for (const name of callbackNames) {
+      const modules = this.#modules.filter(({ registered }) => registered.callbacks.includes(name));
+      if (modules.length === 0) continue;
+      const members = modules.flatMap((module) => module.members);
+      const isSpread = members.length > modules.length;
+      this.#registered.set(name, isSpread ? () => modules.map((module) => module.next()) : () => members);
+    }
     this.#routes = createRoutes(this.#modules, (module, message) => {
       const line = `${module}: ${message}`;
       if (!this.#warned.has(line)) this.#logger.warn({ module }, message);
@@ -332,12 +341,12 @@ class Runtime {
 
   #hullExited(hull: Hull, exit: HullExit): void {
     // Those who are on their way out as well: what they do still comes from them.
-    const inhabitants = [...this.#modules, ...this.#retiring].filter(
+    const inhabitants = [...this.#members, ...this.#retiring].filter(
       (module) => module.inhabits(hull) || [...exit.busy].some((cell) => module.livedIn(cell)),
     );
     if (inhabitants.length === 0 || this.#closing !== undefined) return;
     const { roles, suspects, known } = this.#blamer.judge(hull, exit, inhabitants);
-    const names = suspects.map(({ id }) => id);
+    const names = [...new Set(suspects.map(({ id }) => id))];
     const who = names.length === 0 ? 'nobody is suspected' : `${known ? 'culprit' : 'suspects'}: ${names.join(', ')}`;
     this.#logger.error(
       { pid: hull.pid, cause: exit.cause, modules: names, known },
@@ -347,20 +356,20 @@ class Runtime {
     this.#emit('hull', { pid: hull.pid ?? 0, cause: exit.cause, modules: names, known });
     // Once the culprit has shown itself in a hull of its own, whoever was suspected with it goes back.
     if (known && [...roles.values()].includes('culprit')) {
-      for (const module of this.#modules) if (roles.get(module) !== 'culprit') module.quarantinedUntil = 0;
+      for (const module of this.#members) if (roles.get(module) !== 'culprit') module.quarantinedUntil = 0;
     }
   }
 
   /** Now and then: blocked cells, a hull that runs out of pairs, suspects whose quarantine is over. */
   #look(): void {
-    for (const module of this.#modules) module.watch();
+    for (const module of this.#members) module.watch();
     if (this.#moving) return;
     if (this.#fleet.runsLow) {
       this.#fleet.changeHull();
-      void this.#move(this.#modules.filter((module) => !module.hasOwnHull && module.life !== undefined));
+      void this.#move(this.#members.filter((module) => !module.hasOwnHull && module.life !== undefined));
       return;
     }
-    const released = this.#modules.filter((module) => module.isMisplaced);
+    const released = this.#members.filter((module) => module.isMisplaced);
     if (released.length > 0) void this.#move(released);
   }
 
@@ -401,6 +410,9 @@ function configSource({ config, configFile }: Pick<RuntimeOptions, 'config' | 'c
 
 const sourceOf = (config: string | object): Pick<RuntimeOptions, 'config' | 'configFile'> =>
   typeof config === 'string' ? { configFile: config } : { config };
+
+const cellsOf = (entries: readonly ModuleEntry[]): readonly CellOptions[] =>
+  entries.flatMap((entry) => Array.from({ length: entry.instances }, () => cellOptionsOf(entry)));
 
 /** Wherever in the file they stand. */
 function sameEntry(a: ModuleEntry, b: ModuleEntry): boolean {

@@ -16,6 +16,8 @@ export interface ModuleClass<Config = unknown> {
   parseConfig?(config: unknown): Awaitable<Config>;
   /** Without them all granted, the module is not started. Looked at after parseConfig. */
   readonly permissions?: DeclaredPermissions<Config>;
+  /** That any of its calls may go to any of several cells that know nothing of each other: admins may set `instances` then. */
+  readonly stateless?: boolean;
 }
 
 export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsync, C = ModuleCallbacks> {
@@ -24,6 +26,8 @@ export interface ModuleDefinition<S extends v.GenericSchema | v.GenericSchemaAsy
   readonly config: S;
   /** Without them all granted, the module is not started. */
   readonly permissions?: DeclaredPermissions<v.InferOutput<S>>;
+  /** That any of its calls may go to any of several cells that know nothing of each other: admins may set `instances` then. */
+  readonly stateless?: boolean;
   /** Returns the callbacks to register. Registration is possible until it is done. */
   setup(given: { readonly config: v.InferOutput<S>; readonly api: ModuleApi }): Awaitable<C | void>;
 }
@@ -44,6 +48,7 @@ export function defineModule<
 >(definition: ModuleDefinition<S, C & KnownNames<C>>): ModuleClass<v.InferOutput<S>> {
   const DefinedModule = class {
     static readonly permissions = definition.permissions ?? {};
+    static readonly stateless = definition.stateless ?? false;
 
     static parseConfig(config: unknown): Promise<v.InferOutput<S>> {
       return v.parseAsync(definition.config, config);

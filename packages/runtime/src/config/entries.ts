@@ -65,6 +65,7 @@ function toEntry(
     mode: own.mode ?? defaults.mode ?? 'enforce',
     isolation,
     hull: isolation === 'thread' ? 'own' : (own.hull ?? defaults.hull ?? 'shared'),
+    instances: own.instances ?? defaults.instances ?? 1,
     limits: {
       memory: limits.memory ?? 64 * MIB,
       result: limits.result,

@@ -36,6 +36,8 @@ export interface ModuleEntry {
   readonly mode: 'enforce' | 'observe';
   readonly isolation: 'compartment' | 'thread';
   readonly hull: 'shared' | 'own';
+  /** In how many cells it runs; calls are spread over them. */
+  readonly instances: number;
   readonly limits: Limits;
   readonly breaker: { readonly failures: number; readonly window: number };
   readonly permissions: Grants;
@@ -113,5 +115,6 @@ export type ProblemCode =
   | 'ConfigRejected'
   | 'InvalidPermissions'
   | 'NotGranted'
+  | 'NotStateless'
   | 'SetupFailed'
   | 'SetupTimedOut';

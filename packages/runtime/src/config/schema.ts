@@ -70,6 +70,7 @@ const settings = {
   mode: v.optional(oneOf('enforce', 'observe')),
   isolation: v.optional(oneOf('compartment', 'thread')),
   hull: v.optional(oneOf('shared', 'own')),
+  instances: v.optional(count(64)),
   limits: v.optional(
     mapping('of limits', {
       memory: v.optional(size('64MiB', 8 * MIB, 4 * GIB)),

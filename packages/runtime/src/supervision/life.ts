@@ -67,6 +67,7 @@ export class StartFailure extends Error {
     | 'ConfigRejected'
     | 'InvalidPermissions'
     | 'NotGranted'
+    | 'NotStateless'
     | 'SetupFailed'
     | 'SetupTimedOut'
     | 'CellLost';
@@ -111,7 +112,7 @@ const MOST_OVERDUE = 16;
 const MOST_STATE_TYPES = 20;
 
 const Loaded = v.object({ exports: v.array(v.string()) });
-const Configured = v.object({ permissions: v.unknown() });
+const Configured = v.object({ permissions: v.unknown(), stateless: v.boolean() });
 const SetUp = v.object({
   callbacks: v.array(v.picklist(callbackNames)),
   resources: v.pipe(v.array(v.pipe(v.string(), v.maxLength(1000))), v.maxLength(MOST_RESOURCES)),
@@ -188,7 +189,16 @@ export class Life {
       callbacks: manifestRows(entry),
     };
     const body: ConfigureBody = { manifest, config: entry.config };
-    const { permissions } = await this.#ask('ConfigRejected', RecordType.configure, JSON.stringify(body), Configured);
+    const { permissions, stateless } = await this.#ask(
+      'ConfigRejected',
+      RecordType.configure,
+      JSON.stringify(body),
+      Configured,
+    );
+    if (entry.instances > 1 && !stateless) {
+      const hint = 'without this key it runs in one cell; its author may declare it with `stateless: true`';
+      throw new StartFailure('NotStateless', 'the module does not declare that it is stateless', { hint });
+    }
     const read = readNeeds(permissions);
     if ('faults' in read) {
       const hint = 'the module declares this itself, so its author has to correct it';

@@ -425,7 +425,12 @@ export class SupervisedModule implements Askable {
     void this.#parts.fetcher.close();
   }
 
-  status(): ModuleStatus {
+  /** Calls that wait, and those that its present life has not answered. */
+  get inFlight(): number {
+    return this.#waiting.size + (this.#life?.channel.inFlight ?? 0);
+  }
+
+  status(): Omit<ModuleStatus, 'instances'> {
     return {
       id: this.id,
       specifier: this.entry.specifier,
@@ -438,7 +443,7 @@ export class SupervisedModule implements Askable {
       restarts: this.#restarts,
       calls: this.#calls,
       failures: { ...this.#failures },
-      inFlight: this.#waiting.size + (this.#life?.channel.inFlight ?? 0),
+      inFlight: this.inFlight,
       startMs: this.#startMs,
       memory: this.#memory,
       cpu: this.#life?.cell.cpu() ?? 0,

@@ -12,6 +12,7 @@ import type { Lock } from '../integrity/lock.js';
 import { asksFault, scriptFault } from '../integrity/verify.js';
 import { type Bundle, bundleModule } from '../loading/bundle.js';
 import { createDenialLog, createModuleLog, type Logger } from '../observe/log.js';
+import { Instances } from './instances.js';
 import { type Life, StartFailure } from './life.js';
 import { type ModuleServices, SupervisedModule } from './module.js';
 import { bundleApart, findModule } from './workshop.js';
@@ -23,8 +24,8 @@ export interface StartServices extends ModuleServices {
   storeOf(entry: ModuleEntry): ModuleStore;
 }
 
-/** A module whose first life is set up and waits for being adopted. */
-export interface StartedModule {
+/** An instance whose first life is set up and waits for being adopted. */
+export interface StartedMember {
   readonly module: SupervisedModule;
   /** `undefined`: it could not be set up, and need not be. */
   readonly life: Life | undefined;
@@ -32,7 +33,8 @@ export interface StartedModule {
 }
 
 export interface Started {
-  readonly modules: readonly StartedModule[];
+  readonly modules: readonly Instances[];
+  readonly members: readonly StartedMember[];
   readonly problems: readonly Problem[];
 }
 
@@ -64,23 +66,32 @@ export async function startModules(
   // Whatever finished first: modules stand in the order of the configuration.
   candidates.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
 
-  const begun = await Promise.all(
-    candidates.map(async (candidate) => new Beginning(candidate, services, lock, await fetcherOf(candidate.entry))),
-  );
+  const modules: Instances[] = [];
+  const begun: Beginning[] = [];
+  for (const candidate of candidates) {
+    warnOfTrust(candidate.entry, services.logger);
+    const begin = async () => new Beginning(candidate, services, lock, await fetcherOf(candidate.entry));
+    const first = await begin();
+    const others = await Promise.all(Array.from({ length: candidate.entry.instances - 1 }, begin));
+    modules.push(new Instances([first.module, ...others.map(({ module }) => module)]));
+    begun.push(first, ...others);
+  }
   await each(begun, (beginning) => beginning.configure());
   await each(begun, (beginning) => beginning.setUp());
   // Again for those whose hull was taken down by another one's set-up.
   await each(begun, (beginning) => beginning.setUp());
-  problems.push(...begun.flatMap((beginning) => beginning.problems));
-  return {
-    problems,
-    modules: begun.map(({ module, life, cause }) => ({ module, life, cause })),
-  };
+  problems.push(...distinct(begun.flatMap((beginning) => beginning.problems)));
+  return { problems, modules, members: begun.map(({ module, life, cause }) => ({ module, life, cause })) };
 }
 
+/** What is wrong with one instance is mostly wrong with all of them. */
+const distinct = (problems: readonly Problem[]): readonly Problem[] => [
+  ...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values(),
+];
+
 /** Ends what was started and will not be used. */
-export function discard({ modules }: Started): void {
-  for (const { module, life } of modules) {
+export function discard({ members }: Started): void {
+  for (const { module, life } of members) {
     if (life !== undefined) module.abandon(life);
     module.stop();
   }
@@ -105,6 +116,14 @@ async function fetcherOf({ permissions: { network } }: ModuleEntry): Promise<Fet
   if (network.length === 0) return noNetwork;
   const { createFetcher } = await import('../api/network.js');
   return createFetcher({ grants: network });
+}
+
+function warnOfTrust({ id, isolation }: ModuleEntry, logger: Logger): void {
+  if (isolation !== 'thread') return;
+  logger.warn(
+    { module: id },
+    `${id} runs with isolation: thread and has to be trusted: the network and descriptors are open to it`,
+  );
 }
 
 class Beginning {
@@ -139,11 +158,6 @@ class Beginning {
           services.logger.error({ module: entry.id, err }, `${method} failed, which ${entry.id} had called`),
       },
       services,
-    );
-    if (entry.isolation !== 'thread') return;
-    services.logger.warn(
-      { module: entry.id },
-      `${entry.id} runs with isolation: thread and has to be trusted: the network and descriptors are open to it`,
     );
   }
 
@@ -190,7 +204,7 @@ class Beginning {
 }
 
 /** What an admin has to put right, whether the module is required or not. */
-const THE_ADMINS: readonly StartFailure['code'][] = ['ExportNotFound', 'ConfigRejected', 'NotGranted'];
+const THE_ADMINS: readonly StartFailure['code'][] = ['ExportNotFound', 'ConfigRejected', 'NotGranted', 'NotStateless'];
 
 export function problemsOf(
   entry: ModuleEntry,
@@ -212,6 +226,8 @@ export function problemsOf(
       return atModule({ code, message, hint });
     case 'NotGranted':
       return [problemAt(entry, { code, message, hint }, [says(entry, 'permissions') ? 'permissions' : 'module'])];
+    case 'NotStateless':
+      return [problemAt(entry, { code, message, hint }, [says(entry, 'instances') ? 'instances' : 'module'])];
     case 'SetupFailed':
     case 'CellLost':
       return atModule({

@@ -26,6 +26,7 @@ interface ModuleClass {
   new (config: unknown, api: unknown): ModuleInstance;
   parseConfig?(config: unknown): unknown;
   readonly permissions?: unknown;
+  readonly stateless?: unknown;
 }
 
 /** Something that the host can call off. */
@@ -87,7 +88,8 @@ export class Loop {
       }
       this.#class = exported as unknown as ModuleClass;
       this.#config = this.#class.parseConfig === undefined ? config : await this.#class.parseConfig(config);
-      answer(id, { permissions: await declaredBy(this.#class, this.#config) });
+      const permissions = await declaredBy(this.#class, this.#config);
+      answer(id, { permissions, stateless: this.#class.stateless === true });
     } catch (error) {
       answerError(id, asConfigError(error));
     }

@@ -14,6 +14,7 @@ import { budget } from './workloads/budget.ts';
 import { contest } from './workloads/contest.ts';
 import { decided, fanOut } from './workloads/fan-out.ts';
 import { inside } from './workloads/inside.ts';
+import { instances } from './workloads/instances.ts';
 import { keeping } from './workloads/keeping.ts';
 import { moduleApi } from './workloads/module-api.ts';
 import { roomState } from './workloads/room-state.ts';
@@ -29,6 +30,7 @@ const workloads: Readonly<Record<string, Workload>> = {
   web,
   'module-api': moduleApi,
   inside,
+  instances,
   keeping,
   start,
 };

@@ -5,6 +5,7 @@ import { sums } from '../workers/sums.js';
 
 export default defineModule({
   name: 'sums',
+  stateless: true,
   config: v.strictObject({}),
   setup: () => ({
     checkEventForSpam({ content }) {

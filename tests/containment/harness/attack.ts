@@ -232,14 +232,16 @@ export const inState =
     return states.includes(String(state)) ? undefined : `it is ${state}, not ${states.join(' or ')}`;
   };
 
-/** It is there in a life that began after the attack. */
+/** It is there in a life that the attack has not touched. */
 export const restarted: Expectation = (seen) => {
   const module = seen.host?.status.find(({ id }) => id === seen.id);
-  // Who had been moved to another hull when his old one ended lives on there.
+  // Who was moved to another hull meanwhile lives on there, while his old life ends, or the hull around it.
   const isElsewhere = seen.hulls.some(({ pid }) => pid !== module?.hullPid);
-  return module?.state === 'running' && (module.restarts > 0 || isElsewhere)
-    ? undefined
-    : `it was not restarted: ${module?.state}, ${module?.restarts} restarts`;
+  const isReplaced = seen.log.some(
+    ({ module: id, message }) => id === seen.id && /^the cell of \S+ (is ended|was lost)/.test(message),
+  );
+  if (module?.state === 'running' && (module.restarts > 0 || isElsewhere || isReplaced)) return undefined;
+  return `it was not restarted: ${module?.state}, ${module?.restarts} restarts; ${JSON.stringify(seen.log).slice(-500)}`;
 };
 
 /** It lives on in its first life. */

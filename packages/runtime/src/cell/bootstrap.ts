@@ -43,8 +43,10 @@ const threadId = ownThreadId();
 
 /** A cell's whole life. It ends with its thread: nothing of one life is ever there in another. */
 export default function live(task: CellTask): Promise<never> {
+  const marks = new Int32Array(task.marks);
+  Atomics.store(marks, Mark.taken, 1);
   const carrier = 'fd' in task.carrier ? fdCarrier(task.carrier.fd) : portCarrier(task.carrier.port);
-  serve(carrier, new Int32Array(task.marks));
+  serve(carrier, marks);
   // The carrier is the thread's reason to live.
   carrier.onClose(() => process.exit(0));
   return new Promise(() => {});

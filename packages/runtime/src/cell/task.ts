@@ -22,8 +22,11 @@ export interface CellMarks {
 /** Beside them: how many MiB the cell found itself using when it ended for that; 0 if it did not. */
 export const readExcess = (marks: Int32Array): number => Atomics.load(marks, Mark.excess) >>> 0;
 
+/** Whether the thread has taken the carrier, and so will close it. */
+export const isTaken = (marks: Int32Array): boolean => Atomics.load(marks, Mark.taken) !== 0;
+
 /** What stands at which index of the marks (an Int32Array). The ids of unsent answers follow their number. */
-export const Mark = { begun: 0, current: 1, excess: 2, unsent: 3 } as const;
+export const Mark = { begun: 0, current: 1, excess: 2, taken: 3, unsent: 4 } as const;
 export const MOST_UNSENT = 256;
 export const MARKS_BYTES = 4 * (Mark.unsent + 1 + MOST_UNSENT);
 

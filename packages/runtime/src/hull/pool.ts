@@ -1,9 +1,18 @@
 // The cells' threads. One task is one cell's whole life, and a thread has one life: aborting the task ends the thread.
 
+import { closeSync } from 'node:fs';
 import type { HeapInfo } from 'node:v8';
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { type CellData, type CellMarks, type CellTask, MARKS_BYTES, readExcess, readMarks } from '../cell/task.js';
+import {
+  type CellData,
+  type CellMarks,
+  type CellTask,
+  isTaken,
+  MARKS_BYTES,
+  readExcess,
+  readMarks,
+} from '../cell/task.js';
 import { layers } from '../layers.js';
 
 export interface PoolOptions {
@@ -57,6 +66,8 @@ export class CellPool {
     const task: CellTask = { carrier, marks: shared };
     const life = pool.run(task, { signal: abort.signal, transferList });
     const thread = pool.threads.find((candidate) => !known.has(candidate));
+    // A thread that is ended before it has begun leaves its socket open, and the host would wait for that to close.
+    if ('fd' in carrier) thread?.once('exit', () => isTaken(view) || closeSync(carrier.fd));
     const marks = (): CellMarks => readMarks(view);
     let excess = 0;
     const end = (cause: string): CellEnd => {

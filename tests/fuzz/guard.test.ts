@@ -191,7 +191,7 @@ function host() {
         fetch: ({ signal, ...request }: { readonly signal: AbortSignal }) =>
           note('fetch', { status: 200, body: null })(request),
       } as never,
-      channel: { pending: () => undefined, pendingCalls: () => [] } as unknown as Channel,
+      channel: { pending: () => undefined, deepest: 0 } as unknown as Channel,
       requests: new Map(),
       mostUnderWay: 1000,
       denied: () => {},

@@ -321,6 +321,7 @@ class Runtime {
       homeserver: this.#options.homeserver,
       mayRestart: () => this.#restarts.take(),
       reservedPaths: this.#options.reservedPaths ?? [],
+      isHeard: (event) => (this.#listeners.get(event)?.size ?? 0) > 0,
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
       storeOf: (entry) => this.#storeOf(entry),

@@ -115,7 +115,8 @@ async function askHomeserver(
 ): Promise<unknown> {
   const method = homeserver[name] as ((...args: readonly unknown[]) => unknown) | undefined;
   if (method === undefined) throw new ApiError('NotSupported', `this homeserver does not support ${name}`);
-  const depth = deepest(channel) + 1;
+  // An API call cannot be traced to the callback that made it, so the deepest one that is running counts.
+  const depth = channel.deepest + 1;
   if (depth > DEEPEST_CHAIN) {
     throw new ApiError('ReentrancyLimit', `a chain of more than ${DEEPEST_CHAIN} calls that modules caused`);
   }
@@ -129,13 +130,6 @@ async function askHomeserver(
     throw error;
   }
   return v.parse(result, value);
-}
-
-/** An API call cannot be traced to the callback that made it, so the deepest one that is running counts. */
-function deepest(channel: Channel): number {
-  let depth = 0;
-  for (const call of channel.pendingCalls()) depth = Math.max(depth, call.question.depth);
-  return depth;
 }
 
 const Id = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

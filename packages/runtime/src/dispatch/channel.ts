@@ -20,6 +20,7 @@ import type { Bucket } from './bucket.js';
 import { Budget } from './budget.js';
 import type { AskedAnswer, Call, RawAnswer } from './call.js';
 import { parseHostile } from './hostile.js';
+import { PendingCalls } from './pending.js';
 
 export interface ChannelEvents {
   /** Comlink's messages. @returns whether it was taken: what is refused is a waste of the host's time */
@@ -91,7 +92,7 @@ export class Channel {
   #budget: Budget | undefined;
   #resumption: NodeJS.Timeout | undefined;
   #events: ChannelEvents | undefined;
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new PendingCalls();
   readonly #asked = new Map<number, Asked>();
   readonly #pings = new Map<number, (pong: Pong) => void>();
   #isReady: () => void = () => {};
@@ -161,7 +162,7 @@ export class Channel {
   call(call: Call, now: number): void {
     const id = this.#nextId();
     call.recordId = id;
-    this.#calls.set(id, call);
+    this.#calls.add(call);
     this.#writer.push(RecordType.call, call.attempt, id, Math.ceil(call.msLeftAt(now)), call.body as Body);
   }
 
@@ -172,20 +173,19 @@ export class Channel {
 
   /** Takes the calls that were not answered; the channel forgets them. */
   takePending(): Call[] {
-    const calls = [...this.#calls.values()];
-    this.#calls.clear();
-    return calls;
+    return this.#calls.takeAll();
   }
 
-  pendingCalls(): Iterable<Call> {
-    return this.#calls.values();
+  /** The depth of the deepest pending call in a chain of calls that modules caused. */
+  get deepest(): number {
+    return this.#calls.deepest;
   }
 
   /** Tells the cell that nobody waits for the call any more, and forgets it. */
   cancel(call: Call, reason: 'deadline' | 'unneeded'): void {
     // Ids are a channel's own: on another one the same id is another call.
     if (this.#calls.get(call.recordId) !== call) return;
-    this.#calls.delete(call.recordId);
+    this.#calls.delete(call);
     this.#send(RecordType.cancel, reason === 'deadline' ? 0 : 1, call.recordId, 0);
   }
 
@@ -329,7 +329,7 @@ export class Channel {
     const answer = readAnswer(record);
     if (call !== undefined) {
       if (answer.kind === 'packed') throw new ProtocolViolation('a response to a call');
-      this.#calls.delete(record.id);
+      this.#calls.delete(call);
       call.settle(answer, this.#readAt);
     } else {
       this.#asked.delete(record.id);

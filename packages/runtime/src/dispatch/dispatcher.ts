@@ -24,7 +24,7 @@ import { Call, type LiveArg, type Question, type RawAnswer } from './call.js';
 import { BulkheadError } from './errors.js';
 import { type Decision, joins, type Result, undecided } from './join.js';
 import { type JudgeContext, type Judgement, judge } from './judge.js';
-import { outcomeOf } from './outcome.js';
+import { outcomeOf, type Surroundings } from './outcome.js';
 
 /** A module as the dispatcher sees it. */
 export interface Askable {
@@ -84,13 +84,12 @@ export class Dispatcher {
   /** @throws BulkheadError `InvalidArgument` */
   dispatch<K extends CallbackName>(callback: K, given: readonly unknown[]): Promise<Outcome<K>> {
     const row: Row = callbacks[callback];
-    const args = given.slice(0, row.args.length);
     const modules = this.#options.registered(callback);
     if (modules.length === 0) {
-      return Promise.resolve(outcomeOf<K>(undecided, { row, args, failures: [], observed: [] }));
+      return Promise.resolve(outcomeOf<K>(undecided, { row, args: given, failures: [], observed: [] }));
     }
-    const options = (given[row.args.length] ?? {}) as CallOptions;
-    const prepared = prepare(callback, row, args);
+    const options = (given[row.args.length] ?? noOptions) as CallOptions;
+    const prepared = prepare(callback, row, given);
     // Whoever may give the call up asks alone: his signal must not settle what others asked.
     if (!row.shared || options.signal !== undefined) return this.#fanOut<K>(callback, row, prepared, modules, options);
     // A module that causes the same question while it answers it would wait for itself, hence the depth.
@@ -125,10 +124,8 @@ export class Dispatcher {
         depth: chain.getStore() ?? 0,
         modules: hasObservers ? modules.filter((module) => !observes(module)) : modules,
         observers: hasObservers ? modules.filter(observes) : nobody,
-        done: (outcome) => {
-          resolve(outcome as Outcome<K>);
-          if (--generation.underWay === 0) generation.over();
-        },
+        resolve: resolve as (outcome: object) => void,
+        generation,
       });
       fanOut.start(parallel);
     });
@@ -156,6 +153,7 @@ interface Generation {
 
 const observes = ({ mode }: Askable): boolean => mode === 'observe';
 const nobody: readonly Askable[] = [];
+const noOptions: CallOptions = {};
 
 interface Prepared {
   /** The arguments as JSON will say them; what stays on the host is a stand-in. */
@@ -163,8 +161,12 @@ interface Prepared {
   readonly live: ReadonlyMap<number, LiveArg>;
 }
 
+const nothingLive: ReadonlyMap<number, LiveArg> = new Map();
+
 function prepare(callback: CallbackName, row: Row, args: readonly unknown[]): Prepared {
-  const live = new Map<number, LiveArg>();
+  const live = row.args.some(({ form }) => form === 'state' || form === 'file')
+    ? new Map<number, LiveArg>()
+    : undefined;
   const wire = row.args.map(({ name, form, schema }, index) => {
     if (form === 'event' && isEventData(args[index])) return args[index];
     const parsed = v.safeParse(schema, args[index] ?? null);
@@ -175,17 +177,17 @@ function prepare(callback: CallbackName, row: Row, args: readonly unknown[]): Pr
       throw new BulkheadError('InvalidArgument', `${callback}: ${where}: ${issue.message}`);
     }
     if (form === 'state') {
-      live.set(index, { state: args[index] as StateLookup });
+      live?.set(index, { state: args[index] as StateLookup });
       return null;
     }
     if (form === 'file') {
       const file = args[index] as MediaSource;
-      live.set(index, { file });
+      live?.set(index, { file });
       return { size: file.size };
     }
     return parsed.output;
   });
-  return { wire, live };
+  return { wire, live: live ?? nothingLive };
 }
 
 interface FanOutParts {
@@ -198,25 +200,23 @@ interface FanOutParts {
   readonly depth: number;
   readonly modules: readonly Askable[];
   readonly observers: readonly Askable[];
-  readonly done: (outcome: object) => void;
+  readonly resolve: (outcome: object) => void;
+  readonly generation: Generation;
 }
 
-class FanOut implements Question, JudgeContext {
-  readonly callback: CallbackName;
-  readonly callId: string;
-  readonly live: ReadonlyMap<number, LiveArg>;
-  readonly depth: number;
-  readonly row: Row;
-  readonly serverName: string;
-  readonly remote: boolean;
+const nothingObserved: readonly Observation[] = Object.freeze([]);
+const noFailures: readonly Failure[] = Object.freeze([]);
+
+/** Of these there is one for each call, so they hold no more than they have to, and arrays are of the right size at once. */
+class FanOut implements Question, JudgeContext, Surroundings {
   args: readonly unknown[];
   readonly #parts: FanOutParts;
   /** By the module's place in the configuration. */
-  readonly #judgements: (Judgement | undefined)[] = [];
-  readonly #calls: (Call | undefined)[] = [];
+  readonly #judgements: (Judgement | undefined)[];
+  readonly #calls: (Call | undefined)[];
   #failures: (Failure | undefined)[] | undefined;
   /** Grows after the outcome is there: nobody waits for observers. */
-  readonly #observed: Observation[] = [];
+  readonly observed: readonly Observation[];
   #text: string | undefined;
   #body: Body | undefined;
   #state: Map<string, Promise<string>> | undefined;
@@ -225,29 +225,61 @@ class FanOut implements Question, JudgeContext {
   #prefix = 0;
   #decision: Decision = undecided;
   #finished = false;
+  #stop: (() => void) | undefined;
   /** Of the whole, for rows that ask one module after another; on the clock of `performance.now()`. */
   #wholeDeadline = Number.POSITIVE_INFINITY;
 
   constructor(parts: FanOutParts) {
     this.#parts = parts;
-    this.callback = parts.callback;
-    this.callId = parts.callId;
-    this.live = parts.prepared.live;
-    this.depth = parts.depth;
-    this.row = parts.row;
-    this.serverName = parts.serverName;
-    this.remote = parts.options.origin === 'federation';
     this.args = parts.prepared.wire;
+    this.#judgements = new Array(parts.modules.length);
+    this.#calls = new Array(parts.modules.length);
+    this.observed = parts.observers === nobody ? nothingObserved : [];
+  }
+
+  get callback(): CallbackName {
+    return this.#parts.callback;
+  }
+
+  get callId(): string {
+    return this.#parts.callId;
+  }
+
+  get live(): ReadonlyMap<number, LiveArg> {
+    return this.#parts.prepared.live;
+  }
+
+  get depth(): number {
+    return this.#parts.depth;
+  }
+
+  get row(): Row {
+    return this.#parts.row;
+  }
+
+  get serverName(): string {
+    return this.#parts.serverName;
+  }
+
+  get remote(): boolean {
+    return this.#parts.options.origin === 'federation';
+  }
+
+  get failures(): readonly Failure[] {
+    return this.#failures?.filter((failure) => failure !== undefined) ?? noFailures;
   }
 
   start(parallel: boolean): void {
     const { modules, observers, options } = this.#parts;
     if (options.signal?.aborted) {
-      this.#stop();
+      this.#giveUp();
       return;
     }
     for (let index = 0; index < observers.length; index++) this.#observe(index);
-    options.signal?.addEventListener('abort', this.#stop, { once: true });
+    if (options.signal !== undefined) {
+      this.#stop = () => this.#giveUp();
+      options.signal.addEventListener('abort', this.#stop, { once: true });
+    }
     if (modules.length === 0) {
       this.#finish(undecided);
     } else if (parallel) {
@@ -297,7 +329,7 @@ class FanOut implements Question, JudgeContext {
       this.#take(place, module, judgement, durationMs);
     } else {
       const would = failed ? 'fail' : (result as 'allow' | 'reject');
-      this.#observed.push({ module: module.id, would, detail: detailOf(judgement), durationMs });
+      (this.observed as Observation[]).push({ module: module.id, would, detail: detailOf(judgement), durationMs });
     }
   }
 
@@ -317,13 +349,15 @@ class FanOut implements Question, JudgeContext {
   }
 
   #serialise(): string {
-    const { options } = this.#parts;
-    const body: CallBody = {
-      callback: this.callback,
-      callId: this.callId,
-      args: this.args,
-      ...(options.origin === undefined ? {} : { origin: options.origin }),
-      ...(options.roomVersion === undefined ? {} : { roomVersion: options.roomVersion }),
+    const { origin, roomVersion } = this.#parts.options;
+    const { callback, callId, args } = this;
+    // What is undefined, JSON leaves out.
+    const body: { readonly [K in keyof CallBody]: CallBody[K] | undefined } = {
+      callback,
+      callId,
+      args,
+      origin,
+      roomVersion,
     };
     return JSON.stringify(body);
   }
@@ -387,15 +421,15 @@ class FanOut implements Question, JudgeContext {
 
   #finish(decision: Decision): void {
     this.#finished = true;
-    const { modules, options, done } = this.#parts;
-    options.signal?.removeEventListener('abort', this.#stop);
+    const { modules, options, resolve, generation } = this.#parts;
+    if (this.#stop !== undefined) options.signal?.removeEventListener('abort', this.#stop);
     for (let index = 0; index < modules.length; index++) this.#cancel(index);
-    const failures = this.#failures?.filter((failure) => failure !== undefined) ?? [];
-    done(outcomeOf(decision, { row: this.row, args: this.args, failures, observed: this.#observed }));
+    resolve(outcomeOf(decision, this));
+    if (--generation.underWay === 0) generation.over();
   }
 
   /** The embedder gave the call up: every module that was not heard counts as stopped. */
-  readonly #stop = (): void => {
+  #giveUp(): void {
     const { modules } = this.#parts;
     // Nobody is asked any more.
     this.#isSequential = false;
@@ -406,7 +440,7 @@ class FanOut implements Question, JudgeContext {
       }
     });
     if (!this.#finished) this.#finish(this.#decision);
-  };
+  }
 
   #cancel(index: number): void {
     const call = this.#calls[index];

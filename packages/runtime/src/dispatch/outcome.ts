@@ -3,7 +3,8 @@
 import type { AnswerSpec, CallbackName, Failure, Observation, Outcome, Refusal, Row } from '@bulkhead/sdk/contract';
 import type { Decision } from './join.js';
 
-interface Surroundings {
+/** What stands around the decision; read once. */
+export interface Surroundings {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly failures: readonly Failure[];
@@ -60,7 +61,7 @@ const shapes: Record<AnswerSpec['kind'], Shape> = {
 type Denied = Extract<Decision, { kind: 'denied' }>;
 
 const always = ({ failures, observed }: Surroundings) => ({ failures, observed });
-const allowed = (around: Surroundings) => ({ allowed: true, ...always(around) });
+const allowed = ({ failures, observed }: Surroundings) => ({ allowed: true, failures, observed });
 const denial = ({ cause, module, refusal }: Denied) => ({ cause, module, ...refusal });
 const refused = (decision: Denied, around: Surroundings) => ({
   allowed: false,

@@ -36,6 +36,8 @@ export interface ModuleServices {
   readonly registrationChanged: () => void;
   /** Whether one more module may begin anew now because of what it did. */
   readonly mayRestart: () => boolean;
+  /** Whether anybody listens: an event for nobody need not be made. */
+  readonly isHeard: (event: keyof ModuleEvents) => boolean;
   readonly emit: <E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]) => void;
 }
 
@@ -300,7 +302,9 @@ export class SupervisedModule implements Askable {
     message: string,
     stack = '',
   ): void {
-    this.#services.emit('call', { module: this.id, callback, result, durationMs });
+    if (this.#services.isHeard('call')) {
+      this.#services.emit('call', { module: this.id, callback, result, durationMs });
+    }
     this.#sendWaiting();
     if (result === 'allow' || result === 'reject') {
       if (this.#breaker.succeeded()) this.#setState('running', `answered ${callback}`);

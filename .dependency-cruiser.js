@@ -90,7 +90,7 @@ export default {
       comment: 'A specifier in, a script out.',
       from: room('loading'),
       to: [room('loading', 'config'), sdk],
-      npm: ['esbuild', '@endo/evasive-transform', '@jridgewell/sourcemap-codec'],
+      npm: ['esbuild', 'valibot', '@endo/evasive-transform', '@jridgewell/sourcemap-codec'],
     }),
     only({
       name: 'integrity-looks-on',

@@ -1,5 +1,6 @@
 // Puts the rooms of the house together: configuration, supervision, dispatch and web resources behind one object.
 
+import { join } from 'node:path';
 import { type CallbackName, type Category, callbackNames, callbacks, type Homeserver } from '@bulkhead/sdk/contract';
 import type { StorageBackend } from './api/backend.js';
 import { createRateLimit, type RateLimit } from './api/quota.js';
@@ -10,6 +11,8 @@ import { type ConfigSource, readConfig } from './config/read.js';
 import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
 import { type LockRead, lockFileBeside, readLock } from './integrity/lock.js';
+import { bundleModule } from './loading/bundle.js';
+import { DiskCache } from './loading/disk-cache.js';
 import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import { type Logger, withPlainMessages } from './observe/log.js';
 import { Blamer } from './supervision/blame.js';
@@ -18,7 +21,7 @@ import { type CellOptions, type Hull, type HullExit, sandboxOf } from './supervi
 import type { Instances } from './supervision/instances.js';
 import { cellOptionsOf, livesAlone, type SupervisedModule } from './supervision/module.js';
 import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
-import { prepareWorkshop } from './supervision/workshop.js';
+import { bundleApart, prepareWorkshop } from './supervision/workshop.js';
 import { answerRequest, unavailable } from './web/answer.js';
 import { createRoutes, findRoute, type Route } from './web/routes.js';
 
@@ -88,6 +91,8 @@ class Runtime {
   readonly #listeners = new Map<keyof ModuleEvents, Set<(data: never) => void>>();
   readonly #watch: NodeJS.Timeout;
   #storage: Storage | undefined;
+  /** Beside what modules store; with an embedder's own table there is no place for it. */
+  #bundles: DiskCache | undefined;
   #config: RuntimeConfig;
   #modules: readonly Instances[] = [];
   /** Those whose place was taken, while they answer what they were asked. */
@@ -142,13 +147,18 @@ class Runtime {
 
   async start(wanted: Wanted): Promise<void> {
     const { config } = wanted;
-    prepareWorkshop();
     this.#fleet.expect(cellsOf(config.modules).length);
     this.#fleet.anticipate(cellsOf(config.modules.filter((entry) => !livesAlone(entry))));
     const { storage } = this.#options;
     if (typeof storage === 'object') this.#storage = createStorage(storage);
-    else this.#storage = await openStorage(storage ?? config.storage);
+    else {
+      const folder = storage ?? config.storage;
+      this.#bundles = new DiskCache(join(folder, 'bundles'));
+      this.#storage = await openStorage(folder);
+    }
+    if (!(await this.#bundles?.isFilled())) prepareWorkshop();
     const started = await this.#startAll(wanted, () => false);
+    void this.#bundles?.prune();
     this.#modules = started.modules;
     this.#adopt(started);
     // What they take is known from the first moment on.
@@ -324,6 +334,7 @@ class Runtime {
       isHeard: (event) => (this.#listeners.get(event)?.size ?? 0) > 0,
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
+      bundle: (request) => this.#bundles?.bundle(request, bundleApart) ?? bundleModule(request, bundleApart),
       storeOf: (entry) => this.#storeOf(entry),
     };
   }

@@ -9,7 +9,7 @@ import { shortName } from './imports.js';
 
 const MEBIBYTE = 2 ** 20;
 /** Bytes of one file. */
-const LARGEST_FILE = 8 * MEBIBYTE;
+export const LARGEST_FILE = 8 * MEBIBYTE;
 /** Bytes of all files. */
 const MOST_BYTES = 32 * MEBIBYTE;
 const LARGEST_MANIFEST = MEBIBYTE;

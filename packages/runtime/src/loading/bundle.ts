@@ -56,7 +56,7 @@ interface Making {
 
 const made = new Map<string, Promise<Making>>();
 
-type Maker = (request: BundleRequest) => Promise<Bundle | LoadFailure>;
+export type Maker = (request: BundleRequest) => Promise<Bundle | LoadFailure>;
 
 async function make(request: BundleRequest, makeIt: Maker): Promise<Making> {
   const startedAt = Date.now();
@@ -66,17 +66,20 @@ async function make(request: BundleRequest, makeIt: Maker): Promise<Making> {
 /** File times lag behind the clock by up to a tick of the kernel, so what changed just before counts as changed since. */
 const TICK_MS = 20;
 
-async function isFresh({ result, startedAt }: Making): Promise<boolean> {
-  if (!result.ok) return false;
+const isFresh = async ({ result, startedAt }: Making): Promise<boolean> =>
+  result.ok && changedBefore(startedAt, result.sources);
+
+/** Whether all that lies there is as it was then, on the clock of `Date.now()`. */
+export async function changedBefore(time: number, paths: readonly string[]): Promise<boolean> {
   const changes = await Promise.all(
-    result.sources.map((source) =>
-      stat(source).then(
+    paths.map((path) =>
+      stat(path).then(
         ({ mtimeMs, ctimeMs }) => Math.max(mtimeMs, ctimeMs),
         () => Number.POSITIVE_INFINITY,
       ),
     ),
   );
-  return changes.every((changedAt) => changedAt < startedAt - TICK_MS);
+  return changes.every((changedAt) => changedAt < time - TICK_MS);
 }
 
 /** As in the web's Subresource Integrity. */

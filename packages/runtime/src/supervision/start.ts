@@ -10,7 +10,7 @@ import type { Fault, ModuleEntry, Problem } from '../config/entry.js';
 import { problemAt, says } from '../config/problem.js';
 import type { Lock } from '../integrity/lock.js';
 import { asksFault, scriptFault } from '../integrity/verify.js';
-import { type Bundle, bundleModule } from '../loading/bundle.js';
+import { type Bundle, bundleModule, type Maker } from '../loading/bundle.js';
 import { createDenialLog, createModuleLog, type Logger } from '../observe/log.js';
 import { Instances } from './instances.js';
 import { type Life, StartFailure } from './life.js';
@@ -21,6 +21,8 @@ export interface StartServices extends ModuleServices {
   readonly homeserver: Homeserver;
   readonly logger: Logger;
   readonly reservedPaths: readonly string[];
+  /** Makes bundles, or has them. */
+  readonly bundle: Maker;
   storeOf(entry: ModuleEntry): ModuleStore;
 }
 
@@ -54,7 +56,7 @@ export async function startModules(
   const problems: Problem[] = [];
   const candidates: Candidate[] = [];
   await each(entries, async (entry) => {
-    const loaded = await load(entry);
+    const loaded = await load(entry, services.bundle);
     if ('problems' in loaded) {
       problems.push(...loaded.problems);
       return;
@@ -104,10 +106,13 @@ export interface Candidate {
   readonly exportName: string;
 }
 
-export async function load(entry: ModuleEntry): Promise<Candidate | { readonly problems: readonly Problem[] }> {
+export async function load(
+  entry: ModuleEntry,
+  bundle: Maker = (request) => bundleModule(request, bundleApart),
+): Promise<Candidate | { readonly problems: readonly Problem[] }> {
   const { specifier, baseDir, isolation } = entry;
   const resolved = await findModule(specifier, baseDir, isolation);
-  const result = resolved.ok ? await bundleModule({ file: resolved.file, isolation, baseDir }, bundleApart) : resolved;
+  const result = resolved.ok ? await bundle({ file: resolved.file, isolation, baseDir }) : resolved;
   if (!result.ok) return { problems: result.faults.map((fault) => problemAt(entry, fault, ['module'])) };
   return { entry, bundle: result, exportName: (resolved as { exportName: string }).exportName };
 }

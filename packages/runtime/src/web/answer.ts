@@ -97,7 +97,8 @@ class Exchange {
       this.#giveUp = resolve;
     });
     const exceeded = (): void => this.#giveUp('too large');
-    const stream = request.body === null ? null : life.channel.streams.send(limited(request.body, most, exceeded));
+    const given = bodyOf(request);
+    const stream = given === null ? null : life.channel.streams.send(limited(given, most, exceeded));
     const body: RequestBody = { resource, method: request.method, url, headers, stream };
     this.#asked = life.channel.ask(RecordType.request, JSON.stringify(body));
     life.requests.set(this.#asked.id, request);
@@ -156,6 +157,10 @@ class Exchange {
   }
 }
 
+/** Servers make the whole of Node's own `Request` for whoever looks at a body, and these have none. */
+const bodyOf = (request: Request): Request['body'] =>
+  request.method === 'GET' || request.method === 'HEAD' ? null : request.body;
+
 function mayLeave(header: string, { permissions }: ModuleEntry): boolean {
   const name = header.toLowerCase();
   if (name === 'set-cookie') return permissions.web.includes('cookies');
@@ -175,7 +180,7 @@ function withoutCredentials(request: Request, granted: boolean): { url: string; 
 }
 
 function withoutToken(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const url = text.includes('?') && URL.canParse(text) ? new URL(text) : undefined;
   if (!url?.searchParams.has('access_token')) return text;
   url.searchParams.delete('access_token');
   return url.href;

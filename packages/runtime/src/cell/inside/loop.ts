@@ -122,41 +122,62 @@ export class Loop {
       return;
     }
     const context = new Context(body, attempt, Date.now() + msLeft);
-    this.#running.set(id, context);
-    const args = body.args.map((value, index) => {
-      switch (row.forms[index]) {
-        case 'event':
-          return createMatrixEvent(value as EventData);
-        case 'state':
-          return stateHandle(this.#remote, id, body.state ?? {});
-        case 'file':
-          return fileHandle(this.#remote, this.#streams, id, index, value as { size: number });
-        default:
-          return value;
-      }
-    });
-    const fail = (error: unknown): void => {
-      this.#running.delete(id);
-      answerError(id, error);
-    };
-    const settle = (value: unknown): void => {
-      this.#running.delete(id);
-      try {
-        sendAnswer(id, row, value === undefined && row.answer === 'content' ? args[row.of ?? 0] : value);
-      } catch (error) {
-        // A Proxy may throw wherever it is looked at.
-        answerError(id, error);
-      }
-    };
+    const args = this.#argumentsOf(id, row, body);
+    args.push(context);
+    let returned: unknown;
     try {
-      const returned: unknown = Reflect.apply(callback, this.#instance, [...args, context]);
-      if (typeof returned === 'object' && returned !== null && 'then' in returned) {
-        Promise.resolve(returned).then(settle, fail);
-      } else {
-        settle(returned);
+      returned = Reflect.apply(callback, this.#instance, args);
+      if (typeof returned !== 'object' || returned === null || !('then' in returned)) {
+        this.#settle(id, row, args, returned);
+        return;
       }
     } catch (error) {
-      fail(error);
+      // Thrown by the callback, or by a Proxy that it returned.
+      answerError(id, error);
+      return;
+    }
+    // Only what goes on can be called off.
+    this.#running.set(id, context);
+    // Never throws, whatever the promise's own getters do.
+    new Promise((resolve) => resolve(returned)).then(
+      (value) => {
+        this.#running.delete(id);
+        this.#settle(id, row, args, value);
+      },
+      (error: unknown) => {
+        this.#running.delete(id);
+        answerError(id, error);
+      },
+    );
+  }
+
+  #argumentsOf(id: number, { forms }: ManifestRow, { args, state = {} }: CallBody): unknown[] {
+    const given: unknown[] = [];
+    for (let index = 0; index < args.length; index++) {
+      const value = args[index];
+      switch (forms[index]) {
+        case 'event':
+          given.push(createMatrixEvent(value as EventData));
+          break;
+        case 'state':
+          given.push(stateHandle(this.#remote, id, state));
+          break;
+        case 'file':
+          given.push(fileHandle(this.#remote, this.#streams, id, index, value as { size: number }));
+          break;
+        default:
+          given.push(value);
+      }
+    }
+    return given;
+  }
+
+  #settle(id: number, row: ManifestRow, args: readonly unknown[], value: unknown): void {
+    try {
+      sendAnswer(id, row, value === undefined && row.answer === 'content' ? args[row.of ?? 0] : value);
+    } catch (error) {
+      // A Proxy may throw wherever it is looked at.
+      answerError(id, error);
     }
   }
 

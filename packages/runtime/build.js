@@ -24,8 +24,8 @@ await build({
   platform: 'node',
   format: 'cjs',
   target: 'node20.19',
-  // Each cell reads it anew.
-  minifyWhitespace: true,
+  // Each cell reads it anew, and keeps it.
+  minify: true,
   legalComments: 'none',
   external: ['@napi-rs/nice'],
   logLevel: 'warning',

@@ -129,6 +129,40 @@ async function goHome(t: Test, modules: Running, ids: readonly string[]): Promis
   t.pass('quarantine ends: all live together again');
 }
 
+t.test('of ten modules one aborts on every call: after three aborts the other nine are undisturbed', async (t) => {
+  const nine = Array.from({ length: 9 }, (_, i) => `m${i}`);
+  const modules = await start(
+    t,
+    [...nine, 'bad'].map((id) => puppet(id)),
+  );
+  await warm();
+  const busy = (to: string, ms: number) => modules.spamChecker.checkEventForSpam(event('busy', { to, ms }));
+  /** How often one of the nine had to begin anew. */
+  const disturbed = (): number => nine.reduce((sum, id) => sum + (status(modules, id)?.restarts ?? 0), 0);
+  for (let abort = 1; abort <= 6; abort++) {
+    const before = disturbed();
+    const running = [busy('bad', 2_000), ...nine.map((id) => busy(id, 100))];
+    // All of them are running something, so that all could be to blame.
+    await sleep(150);
+    process.kill(pidOf(modules, 'bad') as number, 'SIGABRT');
+    const failures = (await Promise.all(running)).flatMap((outcome) => outcome.failures);
+    t.ok(
+      failures.every(({ module }) => module === 'bad' || abort <= 3),
+      `abort ${abort}: the nine answer`,
+    );
+    if (abort > 3) t.equal(disturbed(), before, `abort ${abort}: and are undisturbed`);
+    await eventually(() => modules.hulls.length >= abort);
+    // Parked by then, it is given another chance by the admin, and begins in whatever hull it deserves.
+    await modules.restart('bad');
+    t.ok(await serves(modules, 'bad'));
+  }
+  t.match(modules.hulls.at(-1), { modules: ['bad'], known: true });
+  t.ok(
+    nine.every((id) => status(modules, id)?.state === 'running'),
+    'all run',
+  );
+});
+
 t.test('an abort that nobody can be blamed for', async (t) => {
   const modules = await start(t, [puppet('a'), puppet('b'), puppet('c')]);
   await warm();

@@ -196,6 +196,19 @@ t.test('an abort that nobody can be blamed for', async (t) => {
   t.pass('hulls that nobody lives in are let go');
 });
 
+t.test('a spare cell that is being ended hides nobody', async (t) => {
+  const small = puppet('small', { limits: { memory: '32MiB' } });
+  const modules = await start(t, [puppet('asked'), puppet('idle'), small]);
+  await warm();
+  const asked = tell(modules, 'asked', 'sleep', { ms: 3_000 });
+  await sleep(100);
+  // Nobody needs a spare of that kind any more.
+  await modules.reload(configOf([puppet('asked'), puppet('idle')]));
+  process.kill(pidOf(modules, 'asked') as number, 'SIGKILL');
+  t.match(await asked, { kind: 'crashed' });
+  t.match(modules.hulls, [{ modules: ['asked'] }]);
+});
+
 t.test('a thread that cannot be ended', async (t) => {
   const modules = await start(t, [puppet('good'), puppet('bad', { timeout: '250ms' })]);
   await warm();

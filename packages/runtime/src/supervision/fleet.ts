@@ -44,6 +44,8 @@ export class Fleet {
   /** Warm cells, and those being warmed, by hull. */
   readonly #spares = new Map<Hull, Cell[]>();
   readonly #hulls = new Set<Hull>();
+  /** Cells that were given to somebody. */
+  readonly #taken = new WeakSet<Cell>();
   /** Whose end is nobody's doing. */
   readonly #released = new WeakSet<Hull>();
   readonly #budget = createCommonBudget();
@@ -138,10 +140,15 @@ export class Fleet {
   #open(hull: Hull, options: CellOptions): Cell {
     const spares = this.#spares.get(hull) ?? [];
     const index = spares.findIndex((cell) => sameKind(cell, options) && !cell.channel.closed);
-    if (index >= 0) return spares.splice(index, 1)[0] as Cell;
+    if (index >= 0) return this.#given(spares.splice(index, 1)[0] as Cell);
     const early = this.#anticipated.findIndex((need) => sameKind(need, options));
     if (early >= 0) this.#anticipated.splice(early, 1);
-    return hull.open(options);
+    return this.#given(hull.open(options));
+  }
+
+  #given(cell: Cell): Cell {
+    this.#taken.add(cell);
+    return cell;
   }
 
   async #startAnticipated(): Promise<void> {
@@ -174,9 +181,8 @@ export class Fleet {
       containment === 'process' ? spawnHull({ slots, sandbox, network }, this.#budget) : new ThreadHull(this.#budget);
     this.#hulls.add(hull);
     void hull.exited.then((exit) => {
-      // A spare is busy while it is warmed up, and never to blame.
-      const spares = this.#spares.get(hull) ?? [];
-      const busy = new Set([...exit.busy].filter((cell) => !spares.includes(cell)));
+      // A spare is busy while it is warmed up, or ended, and never to blame.
+      const busy = new Set([...exit.busy].filter((cell) => this.#taken.has(cell)));
       this.#hulls.delete(hull);
       this.#spares.delete(hull);
       if (hull === this.#waiting) this.#waiting = undefined;

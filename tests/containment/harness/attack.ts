@@ -238,7 +238,7 @@ export const restarted: Expectation = (seen) => {
   // Who was moved to another hull meanwhile lives on there, while his old life ends, or the hull around it.
   const isElsewhere = seen.hulls.some(({ pid }) => pid !== module?.hullPid);
   const isReplaced = seen.log.some(
-    ({ module: id, message }) => id === seen.id && /^the cell of \S+ (is ended|was lost)/.test(message),
+    ({ module: id, message }) => id === seen.id && / (is ended|was lost)\b/.test(message),
   );
   if (module?.state === 'running' && (module.restarts > 0 || isElsewhere || isReplaced)) return undefined;
   return `it was not restarted: ${module?.state}, ${module?.restarts} restarts; ${JSON.stringify(seen.log).slice(-500)}`;

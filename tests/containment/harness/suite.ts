@@ -63,6 +63,8 @@ const LEAST_ANSWERS = 100;
 /** Clients and probes take less. */
 const BUSY_CORES = 0.4;
 const MEMORY_MIB = 64;
+/** Of Node's own, which it starts when it first needs them; a leak would show after each attack. */
+const OWN_THREADS = 1;
 /** What a busy machine may have caused is tried again; on a machine that is not, only what took too long is. */
 const ATTEMPTS = 3;
 /** The bystander answers at once; when it does not, the machine is busy with other things. */
@@ -249,7 +251,7 @@ class Siege {
       this.#containment === 'thread' || after.residentMiB <= before.residentMiB + MEMORY_MIB;
     const isTidy = (): boolean =>
       isSmall() &&
-      after.threads <= before.threads &&
+      after.threads <= before.threads + OWN_THREADS &&
       after.descriptors <= before.descriptors &&
       after.hulls <= before.hulls;
     for (let i = 0; i < 200 && !isTidy(); i++) {
@@ -258,7 +260,7 @@ class Siege {
     }
     t.comment({ before, after });
     t.ok(isSmall(), `memory: ${before.residentMiB} to ${after.residentMiB} MiB`);
-    t.ok(after.threads <= before.threads, `threads: ${before.threads} to ${after.threads}`);
+    t.ok(after.threads <= before.threads + OWN_THREADS, `threads: ${before.threads} to ${after.threads}`);
     t.ok(after.descriptors <= before.descriptors, `descriptors: ${before.descriptors} to ${after.descriptors}`);
     t.ok(after.hulls <= before.hulls, `hulls: ${before.hulls} to ${after.hulls}`);
     for (const { id, state } of (await victim.look()).status) t.equal(state, 'running', `${id} runs`);
@@ -357,13 +359,16 @@ class Siege {
     }
   }
 
-  *#unharmed({ exit, host, probed, hulls, start }: Seen, { endsHull, provoke }: Attack): Iterable<string> {
+  *#unharmed({ id, exit, host, probed, hulls, start }: Seen, { endsHull, provoke }: Attack): Iterable<string> {
     if (provoke !== undefined && start.problems.length > 0)
       yield `it was not started: ${JSON.stringify(start.problems)}`;
     if (exit !== undefined) yield `the host ended: ${exit}`;
     if (host === undefined) yield 'the host does not answer';
     for (const wrong of probed?.wrong.slice(0, 5) ?? []) yield `wrong: ${wrong}`;
-    if (hulls.length > 0 && endsHull === undefined) yield `a hull ended: ${JSON.stringify(hulls)}`;
+    // On a busy machine an earlier attacker may take his hull with him so late.
+    const isAnothers = ({ known, modules }: Seen['hulls'][number]): boolean => known && !modules.includes(id);
+    const ended = hulls.filter((hull) => !isAnothers(hull));
+    if (ended.length > 0 && endsHull === undefined) yield `a hull ended: ${JSON.stringify(ended)}`;
     for (const { known, modules } of hulls) {
       if (known && modules.some((id) => isGood(id))) yield `an innocent module was named: ${JSON.stringify(hulls)}`;
     }

@@ -6,6 +6,7 @@ import { userDirectoryRoutes } from './accounts/user-directory.js';
 import { errorResponse, internalError, unrecognized } from './errors.js';
 import type { Env } from './http/context.js';
 import { clientMediaRoutes, mediaRoutes } from './media/routes.js';
+import { PAGE_PATH, pageRoutes } from './page/routes.js';
 import { presenceRoutes } from './presence/routes.js';
 import { directoryRoutes } from './rooms/directory-routes.js';
 import { roomRoutes } from './rooms/routes.js';
@@ -29,6 +30,8 @@ export function createApp(server: Server): Hono<Env> {
   app.get('/_matrix/client/versions', (c) => c.json({ versions: VERSIONS, unstable_features: {} }));
   for (const routes of CLIENT_ROUTES) app.route('/_matrix/client', routes(server));
   app.route('/_matrix/media', mediaRoutes(server));
+  app.route(PAGE_PATH, pageRoutes(server));
+  app.get('/', (c) => c.redirect(PAGE_PATH));
 
   app.notFound(async (c) => {
     const answer = await server.modules.fetch(c.req.raw);

@@ -23,6 +23,7 @@ import { openDatabase } from './db/database.js';
 import type { Env } from './http/context.js';
 import { openMediaFolder } from './media/media.js';
 import { HomeserverAdapter } from './module-api.js';
+import { PAGE_PATH } from './page/routes.js';
 import { buildServer, layFoundation } from './server.js';
 
 export type { HomeserverConfig } from './config.js';
@@ -88,6 +89,7 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
         const { http } = listening;
         opened.push(() => stop(http));
         opened.push(async () => server.notifier.close());
+        opened.push(async () => server.feed.close());
         return { url: listening.url, port: listening.port };
       },
       close: closeAll,
@@ -98,8 +100,16 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
   }
 }
 
+/** The homeserver's own, besides those of the specification: for the runtime's option of that name. */
+export const reservedPaths = [PAGE_PATH];
+
 function startModules(homeserver: ModuleHost, configFile: string | undefined, logger: Logger): Promise<Modules> {
-  return createModuleRuntime({ homeserver, logger, ...(configFile === undefined ? { config: {} } : { configFile }) });
+  return createModuleRuntime({
+    homeserver,
+    logger,
+    reservedPaths,
+    ...(configFile === undefined ? { config: {} } : { configFile }),
+  });
 }
 
 interface Listening {

@@ -11,7 +11,7 @@ import picocolors from 'picocolors';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { InvalidConfig } from './config.js';
-import { createHomeserver, type Homeserver } from './index.js';
+import { createHomeserver, type Homeserver, reservedPaths } from './index.js';
 import { runTour } from './tour/tour.js';
 
 const USAGE = `A Matrix homeserver whose modules run in Bulkhead, with a guided tour.
@@ -52,6 +52,7 @@ async function main(): Promise<number> {
           configFile: options.config,
           homeserver: host,
           logger,
+          reservedPaths,
           storage: join(options.data ?? (scratch as string), 'modules'),
         }),
     });
@@ -59,7 +60,9 @@ async function main(): Promise<number> {
     let passed = true;
     if (options.tour) passed = await runTour(homeserver, stop.signal);
     if (!options.once && !stop.signal.aborted) {
-      say(`\nThe homeserver stays up at ${picocolors.bold(url)}. Try, for example:\n`);
+      say(
+        `\nThe homeserver stays up at ${picocolors.bold(url)}. Open it in two browser windows, and talk while modules crash.\n`,
+      );
       say(`  curl '${url}/_synapse/client/demo/hello?name=you'`);
       say(`  curl ${url}/_matrix/client/versions\n`);
       say('Ctrl-C stops it.');

@@ -8,6 +8,8 @@ import type { HomeserverConfig } from './config.js';
 import type { Database } from './db/database.js';
 import { Authenticator } from './http/authenticate.js';
 import { type MediaFolder, MediaStore } from './media/media.js';
+import { Feed } from './page/feed.js';
+import { withRulings } from './page/rulings.js';
 import { PresenceTracker } from './presence/presence.js';
 import { RoomCreator } from './rooms/create.js';
 import { Directory } from './rooms/directory.js';
@@ -35,8 +37,10 @@ export async function layFoundation(parts: Omit<Foundation, 'accounts' | 'events
 
 export type Server = ReturnType<typeof buildServer>;
 
-export function buildServer(foundation: Foundation, modules: Modules) {
+export function buildServer(foundation: Foundation, runtime: Modules) {
   const { config, logger, db, mediaFolder, accounts, events } = foundation;
+  const feed = new Feed(runtime);
+  const modules = withRulings(runtime, feed);
   const notifier = new Notifier();
   const authenticator = new Authenticator(accounts, modules);
   const registration = new Registration(accounts, modules, config.enableRegistration);
@@ -51,6 +55,7 @@ export function buildServer(foundation: Foundation, modules: Modules) {
   return {
     ...foundation,
     modules,
+    feed,
     notifier,
     authenticator,
     registration,

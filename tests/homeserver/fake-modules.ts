@@ -1,6 +1,7 @@
 // Modules that answer what a test tells them to, and "allowed" otherwise; they write down every call.
 
-import type { CallOptions, Modules } from '@bulkhead/runtime';
+import { EventEmitter } from 'node:events';
+import type { CallOptions, ModuleEvents, ModuleStatus, Modules } from '@bulkhead/runtime';
 import {
   type CallbackArgs,
   type CallbackName,
@@ -29,6 +30,11 @@ export interface FakeModules extends Modules {
   /** The arguments of every call of a callback since the last `forgetCalls`, and its options. */
   callsOf<K extends CallbackName>(callback: K): [...CallbackArgs<K>, options?: CallOptions][];
   forgetCalls(): void;
+  /** What `status()` says. */
+  statuses: readonly ModuleStatus[];
+  emit<E extends keyof ModuleEvents>(event: E, data: ModuleEvents[E]): void;
+  /** How many listen to events. */
+  readonly listeners: number;
 }
 
 const nothing = { failures: [], observed: [] };
@@ -64,6 +70,7 @@ const DEFAULTS: { [K in CallbackName]: (...args: CallbackArgs<K>) => Outcome<K> 
 
 export function createFakeModules(): FakeModules {
   const calls: Call[] = [];
+  const events = new EventEmitter().setMaxListeners(0);
   const fake = {
     calls,
     answers: {} as Answers,
@@ -73,11 +80,19 @@ export function createFakeModules(): FakeModules {
     forget: async () => {},
     has: () => true,
     fetch: async (request: Request) => fake.resource?.(request),
-    status: () => [],
+    statuses: [] as readonly ModuleStatus[],
+    status: () => fake.statuses,
     restart: async () => {},
     reload: async () => {},
     close: async () => {},
-    on: () => () => {},
+    on: (event: string, listener: (data: unknown) => void) => {
+      events.on(event, listener);
+      return () => events.off(event, listener);
+    },
+    emit: (event: string, data: unknown) => void events.emit(event, data),
+    get listeners() {
+      return events.eventNames().reduce((sum, name) => sum + events.listenerCount(name), 0);
+    },
   };
   const categories: Partial<Record<Category, Record<string, unknown>>> = {};
   for (const callback of callbackNames) {

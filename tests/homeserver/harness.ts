@@ -7,7 +7,7 @@ import { Client } from './client.ts';
 import { createFakeModules, type FakeModules } from './fake-modules.ts';
 
 const say = (fields: object, message: string) => process.env.LOG && console.error(message, fields);
-const quiet = { debug: say, info: say, warn: say, error: say };
+export const quiet = { debug: say, info: say, warn: say, error: say };
 
 type Test = Pick<typeof t, 'teardown'>;
 
@@ -21,7 +21,7 @@ export interface TestServer extends Homeserver {
   register(username: string): Promise<Client>;
 }
 
-export async function startServer(t: Test, options: HomeserverOptions = {}): Promise<TestServer> {
+export async function startServer(t: Test, options: HomeserverOptions = {}, port = 0): Promise<TestServer> {
   const fake = createFakeModules();
   let host: ModuleHost | undefined;
   const homeserver = await createHomeserver({
@@ -35,7 +35,7 @@ export async function startServer(t: Test, options: HomeserverOptions = {}): Pro
     ...options,
   });
   t.teardown(() => homeserver.close());
-  const { url } = await homeserver.listen(0, '127.0.0.1');
+  const { url } = await homeserver.listen(port, '127.0.0.1');
   return Object.assign(homeserver as Homeserver & { url: string }, {
     fake,
     host: host as Required<ModuleHost>,

@@ -60,9 +60,8 @@ async function main(): Promise<number> {
     let passed = true;
     if (options.tour) passed = await runTour(homeserver, stop.signal);
     if (!options.once && !stop.signal.aborted) {
-      say(
-        `\nThe homeserver stays up at ${picocolors.bold(url)}. Open it in two browser windows, and talk while modules crash.\n`,
-      );
+      say(`\nThe homeserver stays up at ${picocolors.bold(url)}`);
+      say('Open it in two browser windows, and talk while modules crash. Or, without a browser:\n');
       say(`  curl '${url}/_synapse/client/demo/hello?name=you'`);
       say(`  curl ${url}/_matrix/client/versions\n`);
       say('Ctrl-C stops it.');

@@ -11,7 +11,6 @@ interface Open {
 export class Incidents {
   readonly #tell: (incident: Incident) => void;
   readonly #countModules: () => number;
-  readonly #now: () => number;
   /** By module; no more than there are modules. */
   readonly #open = new Map<string, Open>();
   /** Lost in this turn: the end of their hull, if that was it, is told within it. */
@@ -19,16 +18,17 @@ export class Incidents {
   #lastId = 0;
 
   /** @param tell called whenever an incident begins or changes */
-  constructor(tell: (incident: Incident) => void, countModules: () => number, now = () => performance.now()) {
+  constructor(tell: (incident: Incident) => void, countModules: () => number) {
     this.#tell = tell;
     this.#countModules = countModules;
-    this.#now = now;
   }
 
   cell(event: ModuleEvents['cell']): void {
     const { module, state } = event;
     const open = this.#open.get(module);
-    if (open && (state === 'running' || state === 'stopped')) this.#back(module, open, state === 'running');
+    if (open && state === 'running') this.#back(module, open);
+    // It was taken out of the configuration meanwhile: nobody waits for it.
+    if (state === 'stopped') this.#open.delete(module);
     if (open || (state !== 'restarting' && state !== 'parked')) return;
     if (this.#justLost.length === 0) queueMicrotask(() => this.#lostAlone());
     this.#justLost.push(event);
@@ -53,18 +53,18 @@ export class Incidents {
       waiting: lost,
       backMs: 0,
     };
-    const open = { startedAt: this.#now(), incident };
+    const open = { startedAt: performance.now(), incident };
     for (const module of lost) this.#open.set(module, open);
     this.#tell(incident);
   }
 
-  #back(module: string, open: Open, runs: boolean): void {
+  #back(module: string, open: Open): void {
     this.#open.delete(module);
     const { incident, startedAt } = open;
     open.incident = {
       ...incident,
       waiting: incident.waiting.filter((id) => id !== module),
-      backMs: runs ? this.#now() - startedAt : incident.backMs,
+      backMs: performance.now() - startedAt,
     };
     this.#tell(open.incident);
   }

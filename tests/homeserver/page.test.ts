@@ -289,6 +289,23 @@ t.test('whoever makes the room second joins it', { skip }, async (t) => {
   await page.getByText('there you are').waitFor();
 });
 
+t.test('nobody keeps others out by a room that they cannot see', { skip }, async (t) => {
+  const server = await startServer(t);
+  server.fake.answers = {
+    checkRegistrationForSpam: () => ({ behaviour: 'shadow_ban', module: 'fake', failures: [], observed: [] }),
+  };
+  const ghost = await server.register('ghost');
+  server.fake.answers = {};
+  await ghost.createRoom({ room_alias_name: 'lobby', preset: 'public_chat' });
+
+  const browser = await browse(t);
+  const [alice, bob] = [await Window.open(browser, server.url), await Window.open(browser, server.url)];
+  await alice.comeIn('alice');
+  await bob.comeIn('bob');
+  await bob.say('here');
+  await alice.message('here').waitFor();
+});
+
 t.test('who watches', { skip }, async (t) => {
   const browser = await browse(t);
 

@@ -12,7 +12,7 @@ import { showModules } from './modules.js';
 /** @import { Report } from '../report.js' */
 
 const SESSION = 'session';
-const alias = `#lobby:${document.documentElement.dataset.server}`;
+const aliases = ['lobby', 'lobby-2', 'lobby-3'].map((name) => `#${name}:${document.documentElement.dataset.server}`);
 
 const entrance = find('entrance', HTMLElement);
 const form = /** @type {HTMLFormElement} */ (entrance.querySelector('form'));
@@ -68,7 +68,7 @@ async function complaining(attempt) {
 /** @param {Session} session */
 async function comeIn(session) {
   const client = new Client(session);
-  const roomId = await client.enter(alias, 'Lobby');
+  const { roomId, alias } = await client.enter(aliases, 'Lobby');
   // Of this window alone, so that the next one may be somebody else.
   sessionStorage.setItem(SESSION, JSON.stringify(session));
   const chat = new Chat(client, roomId);

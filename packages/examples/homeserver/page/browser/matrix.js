@@ -73,26 +73,18 @@ export class Client {
   logout = () => this.#request('POST', '/logout', { body: {} });
 
   /**
-   * Into the room of that alias, which whoever comes first makes.
-   * @param {string} alias
+   * Into the first room that lets one in, which whoever comes first makes.
+   * @param {readonly string[]} aliases to be tried in this order: one may be taken by a room that others do not see
    * @param {string} name what it is called then
-   * @returns {Promise<string>} the room's id
    */
-  async enter(alias, name) {
-    try {
-      return await this.#join(alias);
-    } catch (error) {
-      if (!(error instanceof MatrixError && error.errcode === 'M_NOT_FOUND')) throw error;
+  async enter(aliases, name) {
+    for (const alias of aliases) {
+      // Somebody else may have made it between the first two.
+      const join = () => unless('M_NOT_FOUND', this.#join(alias));
+      const roomId = (await join()) ?? (await unless('M_ROOM_IN_USE', this.#create(alias, name))) ?? (await join());
+      if (roomId !== undefined) return { roomId, alias };
     }
-    const [localpart] = alias.slice(1).split(':');
-    try {
-      const room = { room_alias_name: localpart, name, preset: 'public_chat' };
-      return String((await this.#request('POST', '/createRoom', { body: room })).room_id);
-    } catch (error) {
-      // Somebody else was quicker.
-      if (error instanceof MatrixError && error.errcode === 'M_ROOM_IN_USE') return this.#join(alias);
-      throw error;
-    }
+    throw new Error(`There is no way into ${aliases.join(', ')}`);
   }
 
   /**
@@ -134,8 +126,17 @@ export class Client {
 
   /** @param {string} alias */
   async #join(alias) {
-    const { room_id } = await this.#request('POST', `/join/${encodeURIComponent(alias)}`, { body: {} });
-    return String(room_id);
+    return String((await this.#request('POST', `/join/${encodeURIComponent(alias)}`, { body: {} })).room_id);
+  }
+
+  /**
+   * @param {string} alias
+   * @param {string} name
+   */
+  async #create(alias, name) {
+    const [localpart] = alias.slice(1).split(':');
+    const body = { room_alias_name: localpart, name, preset: 'public_chat' };
+    return String((await this.#request('POST', '/createRoom', { body })).room_id);
   }
 
   /**
@@ -145,6 +146,21 @@ export class Client {
    */
   #request(method, path, options) {
     return request(method, path, { ...options, token: this.accessToken });
+  }
+}
+
+/**
+ * What is promised; `undefined` when it is refused with that code.
+ * @template T
+ * @param {string} errcode
+ * @param {Promise<T>} promise
+ */
+async function unless(errcode, promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof MatrixError && error.errcode === errcode) return undefined;
+    throw error;
   }
 }
 

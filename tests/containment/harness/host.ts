@@ -109,7 +109,7 @@ async function obey(request: Request): Promise<unknown> {
     case '/collect':
       // With all that V8 itself gives back when it has nothing to do; room for young objects among it, up to 48 MiB.
       (globalThis as { gc?: (how: object) => void }).gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-      return {};
+      return heldMiB();
     default: {
       const since = (await request.json()) as Marks;
       const fresh = Math.min(logged - since.logged, log.length);
@@ -159,3 +159,9 @@ console.log(JSON.stringify({ port, control }));
 
 // Whoever started this is gone: nothing of it may stay. With a thread that cannot be ended, an ordinary exit would hang.
 process.stdin.resume().on('close', () => process.kill(process.pid, 'SIGKILL'));
+
+/** What V8 and buffers hold. The rest of what is resident is the program's, and what the C library keeps of what was freed. */
+function heldMiB(): number {
+  const { heapTotal, external } = process.memoryUsage();
+  return (heapTotal + external) / 2 ** 20;
+}

@@ -198,9 +198,10 @@ export class Victim {
    * lives there were in it.
    */
   async inventory(): Promise<Inventory> {
-    await this.#command('/collect', {});
+    const heldMiB = await this.#command<number>('/collect', {});
     const pairs = this.hulls().reduce((sum, pid) => sum + socketsOf(pid), 0);
     return {
+      heldMiB,
       residentMiB: residentMiB(this.pid),
       threads: threadsOf(this.pid),
       descriptors: descriptorsOf(this.pid) - pairs,
@@ -229,6 +230,8 @@ export class Victim {
 }
 
 export interface Inventory {
+  /** By V8 and buffers. */
+  readonly heldMiB: number;
   readonly residentMiB: number;
   readonly threads: number;
   readonly descriptors: number;

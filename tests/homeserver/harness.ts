@@ -1,10 +1,14 @@
 // A homeserver for one test, with fake modules, on a port of its own.
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createHomeserver, type Homeserver, type HomeserverOptions } from '@bulkhead/examples/homeserver';
 import type { Homeserver as ModuleHost } from '@bulkhead/sdk/contract';
 import type t from 'tap';
 import { Client } from './client.ts';
 import { createFakeModules, type FakeModules } from './fake-modules.ts';
+import { createDatabase, onPostgres } from './postgres.ts';
 
 const say = (fields: object, message: string) => process.env.LOG && console.error(message, fields);
 export const quiet = { debug: say, info: say, warn: say, error: say };
@@ -26,13 +30,13 @@ export async function startServer(t: Test, options: HomeserverOptions = {}, port
   let host: ModuleHost | undefined;
   const homeserver = await createHomeserver({
     serverName: SERVER_NAME,
-    memory: options.dataDir === undefined,
     logger: quiet,
     modules: async (given) => {
       host = given;
       return fake;
     },
     ...options,
+    ...(await storageFor(t, options)),
   });
   t.teardown(() => homeserver.close());
   const { url } = await homeserver.listen(port, '127.0.0.1');
@@ -41,6 +45,24 @@ export async function startServer(t: Test, options: HomeserverOptions = {}, port
     host: host as Required<ModuleHost>,
     register: (username: string) => Client.register(url, username),
   });
+}
+
+/** In memory unless the test says otherwise; on PostgreSQL, each folder of data has a database of its own. */
+async function storageFor(t: Test, options: HomeserverOptions): Promise<HomeserverOptions> {
+  if (!onPostgres() && options.databaseUrl === undefined) return { memory: options.dataDir === undefined };
+  const dataDir = options.dataDir ?? (await temporaryFolder(t));
+  if (options.databaseUrl !== undefined) return { dataDir };
+  const databaseUrl = databases.get(dataDir) ?? (await createDatabase());
+  databases.set(dataDir, databaseUrl);
+  return { dataDir, databaseUrl };
+}
+
+const databases = new Map<string, string>();
+
+async function temporaryFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'bulkhead-test-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Asserts that a request, or a module's, is refused with the status and error code that are named. */

@@ -117,7 +117,7 @@ t.test('closed registration', async (t) => {
 
 t.test('a server whose modules do not start leaves nothing open', async (t) => {
   const dataDir = t.testdir();
-  const failing = createHomeserver({
+  const failing = startServer(t, {
     dataDir,
     modules: async () => {
       throw new Error('a module is wrong');

@@ -12,6 +12,8 @@ export interface HomeserverConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** An absolute path; `undefined`: everything in memory. */
   readonly dataDir: string | undefined;
+  /** The address of a PostgreSQL database; `undefined`: the embedded one, in `dataDir`. */
+  readonly databaseUrl: string | undefined;
   /** User ids of the server's admins. They need not be registered yet. */
   readonly admins: ReadonlySet<string>;
   readonly enableRegistration: boolean;
@@ -24,12 +26,22 @@ const IN_MEMORY = ':memory:';
 
 const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
 
+const DatabaseUrl = v.pipe(
+  v.string(),
+  v.check(
+    (text) => /^postgres(ql)?:/.test(text) && URL.canParse(text),
+    'expected an address like postgresql://user:password@host:5432/name',
+  ),
+);
+
 /** Names as in Synapse's homeserver.yaml where it has the key. */
 const keys = {
   server_name: v.optional(ServerName, 'localhost'),
   listen: v.optional(v.strictObject({ host: v.optional(v.string(), '127.0.0.1'), port: v.optional(Port, 8008) }), {}),
   /** A folder, or `:memory:`. */
   data: v.optional(v.pipe(v.string(), v.nonEmpty()), './data'),
+  /** Instead of the embedded one: a PostgreSQL server's. The environment's DATABASE_URL comes before it. */
+  database: v.optional(DatabaseUrl),
   admins: v.optional(v.array(UserId), []),
   enable_registration: v.optional(v.boolean(), true),
   /** In bytes. */
@@ -43,7 +55,9 @@ export interface ConfigOverrides {
   readonly serverName?: string | undefined;
   readonly listen?: Partial<HomeserverConfig['listen']> | undefined;
   readonly dataDir?: string | undefined;
-  /** Nothing is kept: for tests, and to try things out. */
+  /** Comes before the environment's DATABASE_URL, which comes before the file. */
+  readonly databaseUrl?: string | undefined;
+  /** Nothing is kept: for tests, and to try things out. The environment's DATABASE_URL is not looked at. */
   readonly memory?: boolean | undefined;
   readonly admins?: readonly string[] | undefined;
   readonly enableRegistration?: boolean | undefined;
@@ -58,21 +72,27 @@ export class InvalidConfig extends Error {
 /** @throws InvalidConfig with everything that is wrong */
 export async function loadConfig(file: string | undefined, overrides: ConfigOverrides): Promise<HomeserverConfig> {
   const source = file === undefined ? undefined : readYaml(await readText(file), file);
-  const value = { ...(source?.value ?? {}), ...overridden(overrides) };
+  const environment = environmentFor(overrides);
+  const value = { ...(source?.value ?? {}), ...environment, ...overridden(overrides) };
   const own = Object.fromEntries(Object.entries(value).filter(([key]) => !NOT_OURS.includes(key)));
   const result = v.safeParse(v.strictObject(keys), own);
   if (!result.success) {
-    const lines = result.issues.map(
-      (issue) => `${source?.locate(pathOf(issue)) ?? 'configuration'}: ${describe(issue)}`,
-    );
-    throw new InvalidConfig(lines.join('\n'));
+    const locate = (path: readonly unknown[]) =>
+      path[0] === 'database' && environment.database ? 'DATABASE_URL' : (source?.locate(path) ?? 'configuration');
+    throw new InvalidConfig(result.issues.map((issue) => `${locate(pathOf(issue))}: ${describe(issue)}`).join('\n'));
   }
-  const { server_name, listen, data, admins, enable_registration, max_upload_size } = result.output;
+  const { server_name, listen, data, database, admins, enable_registration, max_upload_size } = result.output;
+  if (database !== undefined && data === IN_MEMORY) {
+    throw new InvalidConfig(
+      `data: ${IN_MEMORY} forgets the files that the database on the server still knows; name a folder for them`,
+    );
+  }
   return {
     serverName: server_name,
     listen,
     dataDir:
       data === IN_MEMORY ? undefined : resolve(file === undefined ? process.cwd() : dirname(resolve(file)), data),
+    databaseUrl: database,
     admins: new Set(admins),
     enableRegistration: enable_registration,
     maxUploadSize: max_upload_size,
@@ -87,11 +107,19 @@ async function readText(file: string): Promise<string> {
   }
 }
 
+/** The keys that the environment sets. With `memory`, the file's database is not looked at either. */
+function environmentFor({ memory }: ConfigOverrides): { readonly database?: string | undefined } {
+  if (memory) return { database: undefined };
+  const url = process.env.DATABASE_URL;
+  return url ? { database: url } : {};
+}
+
 function overridden(overrides: ConfigOverrides): Record<string, unknown> {
   const given = {
     server_name: overrides.serverName,
     listen: overrides.listen,
     data: overrides.memory ? IN_MEMORY : overrides.dataDir && resolve(overrides.dataDir),
+    database: overrides.databaseUrl,
     admins: overrides.admins,
     enable_registration: overrides.enableRegistration,
     max_upload_size: overrides.maxUploadSize,

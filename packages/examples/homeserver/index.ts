@@ -27,6 +27,7 @@ import { PAGE_PATH } from './page/routes.js';
 import { buildServer, layFoundation } from './server.js';
 
 export type { HomeserverConfig } from './config.js';
+export { DatabaseError } from './db/error.js';
 
 export interface HomeserverOptions extends ConfigOverrides {
   /** homeserver.yaml: the homeserver's keys, and the modules. */
@@ -58,8 +59,9 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
   };
 
   try {
-    const { dataDir } = config;
-    const database = await openDatabase(dataDir && join(dataDir, 'db'), logger);
+    const { dataDir, databaseUrl } = config;
+    const place = databaseUrl === undefined ? { folder: dataDir && join(dataDir, 'db') } : { url: databaseUrl };
+    const database = await openDatabase(place, logger);
     opened.push(() => database.close());
     const mediaFolder = await openMediaFolder(dataDir && join(dataDir, 'media'));
     opened.push(() => mediaFolder.close());

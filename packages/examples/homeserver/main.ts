@@ -11,7 +11,7 @@ import picocolors from 'picocolors';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { InvalidConfig } from './config.js';
-import { createHomeserver, type Homeserver, reservedPaths } from './index.js';
+import { createHomeserver, DatabaseError, type Homeserver, reservedPaths } from './index.js';
 import { runTour } from './tour/tour.js';
 
 const USAGE = `A Matrix homeserver whose modules run in Bulkhead, with a guided tour.
@@ -25,6 +25,8 @@ const USAGE = `A Matrix homeserver whose modules run in Bulkhead, with a guided 
   --data FOLDER     keep rooms, users and modules' data there (default: nothing is kept)
   --verbose         all of the log, not warnings and errors alone
   --help            this text
+
+  DATABASE_URL in the environment: keep rooms and users in that PostgreSQL database, and the rest in --data
 `;
 
 const exampleConfig = fileURLToPath(new URL('../../homeserver.yaml', import.meta.url));
@@ -77,6 +79,10 @@ async function main(): Promise<number> {
       complain(error.message);
       return 2;
     }
+    if (error instanceof DatabaseError) {
+      complain(error.message);
+      return 1;
+    }
     // The system's own words, such as a port that is taken: there is nothing to look up in this program.
     if (isSystemError(error)) {
       complain(error.code === 'EADDRINUSE' ? portTaken(error) : error.message);
@@ -120,6 +126,9 @@ function readArguments(): Options | number {
     const port = values.port === undefined ? undefined : Number(values.port);
     if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65_536)) {
       throw new Error(`--port: expected a port number, got "${values.port}"`);
+    }
+    if (process.env.DATABASE_URL && values.data === undefined) {
+      throw new Error('DATABASE_URL: with a database that is kept, --data has to name a folder for files');
     }
     return { ...values, port, data: values.data };
   } catch (error) {

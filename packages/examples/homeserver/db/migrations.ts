@@ -1,9 +1,13 @@
-// The schema's history: each entry is applied once, in a transaction, in this order. Never change one that was released.
+// The schema's history. An entry's number is its place, from 1: add at the end, and never change one that was released.
 
 import { sql } from 'drizzle-orm';
 import type { Database } from './database.js';
+import { DatabaseError } from './error.js';
 
-const migrations: readonly (readonly string[])[] = [
+/** One step of the schema: its statements. */
+export type Migration = readonly string[];
+
+export const migrations: readonly Migration[] = [
   [
     `create table users (
        user_id text primary key,
@@ -73,18 +77,48 @@ const migrations: readonly (readonly string[])[] = [
   ],
 ];
 
-export async function migrate(db: Database): Promise<void> {
-  await db.execute(sql`create table if not exists migrations (version integer primary key)`);
-  const applied = await db.execute<{ version: number }>(
+/**
+ * Brings the database to the last version, in one transaction: whatever fails, it is as it was, and the program that wrote
+ * it can go on with it. Who comes at the same time waits, and finds it done.
+ * @throws DatabaseError
+ */
+export async function migrate(db: Database, steps: readonly Migration[] = migrations): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
+    const from = await versionOf(tx);
+    if (from > steps.length) {
+      throw new DatabaseError(
+        'newer',
+        `The database has version ${from}, and this program knows versions up to ${steps.length}: a newer one has written it. Start that one, or restore a backup`,
+      );
+    }
+    for (const [index, statements] of steps.entries()) {
+      if (index >= from) await apply(tx, index + 1, statements);
+    }
+  });
+}
+
+/** Not the one that a running homeserver holds. */
+const LOCK = 0x6d696772;
+
+async function versionOf(tx: Database): Promise<number> {
+  await tx.execute(sql`create table if not exists migrations (version integer primary key)`);
+  const { rows } = await tx.execute<{ version: number }>(
     sql`select coalesce(max(version), 0) as version from migrations`,
   );
-  const from = Number(applied.rows[0]?.version ?? 0);
-  if (from > migrations.length) throw new Error('The database was written by a newer version of this server');
-  for (const [index, statements] of migrations.entries()) {
-    if (index < from) continue;
-    await db.transaction(async (tx) => {
-      for (const statement of statements) await tx.execute(sql.raw(statement));
-      await tx.execute(sql`insert into migrations (version) values (${index + 1})`);
-    });
+  return rows[0]?.version ?? 0;
+}
+
+async function apply(tx: Database, version: number, statements: Migration): Promise<void> {
+  try {
+    for (const statement of statements) await tx.execute(sql.raw(statement));
+    await tx.execute(sql`insert into migrations (version) values (${version})`);
+  } catch (error) {
+    const { message } = (error as Error).cause instanceof Error ? ((error as Error).cause as Error) : (error as Error);
+    throw new DatabaseError(
+      'migration-failed',
+      `The database could not be brought to version ${version}, and is as it was: ${message}`,
+      error,
+    );
   }
 }

@@ -9,7 +9,7 @@ import { DatabaseError } from './error.js';
 import * as schema from './schema.js';
 
 const MAX_CONNECTIONS = 10;
-const CONNECT_MS = 10_000;
+const CONNECT_MS = 5_000;
 
 /** @throws DatabaseError */
 export async function openPostgres(url: string, logger: Logger): Promise<OpenDatabase> {
@@ -23,8 +23,8 @@ export async function openPostgres(url: string, logger: Logger): Promise<OpenDat
   const pool = new Pool({ ...config, max: MAX_CONNECTIONS });
   // A connection that breaks is replaced, and who was using it hears of it. Unheard, the event would end the process.
   const broken = (error: Error) => logger.warn({ err: error }, 'A connection to PostgreSQL broke');
-  pool.on('error', broken);
   pool.on('connect', (client) => client.on('error', broken));
+  pool.on('error', () => {});
   return {
     db: withTransactions(pool),
     async close() {
@@ -52,8 +52,10 @@ function withTransactions(pool: Pool): Database {
 /** Any number that no other program locks in this database. */
 const LOCK = 0x62756c6b;
 /** As long as a server may take to notice that a homeserver was killed. */
-const LOCK_WAIT_MS = 5_000;
+const LOCK_WAIT_MS = 2_000;
 const RETRY_MS = 1_000;
+/** A host that is gone says no goodbye: without these, its lock would stay for hours. */
+const NOTICE_LOST_HOST = 'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3';
 
 /**
  * Positions and the state of rooms are remembered in the process: a second homeserver on the same database would go by
@@ -110,7 +112,7 @@ async function lockedClient(config: ClientConfig, where: string): Promise<Client
         `${where}: its encoding is ${encoding}. Make one for all of Unicode: create database NAME encoding 'UTF8' template template0`,
       );
     }
-    await client.query(`set lock_timeout = ${LOCK_WAIT_MS}`);
+    await client.query(`set lock_timeout = ${LOCK_WAIT_MS}; ${NOTICE_LOST_HOST}`);
     await client.query('select pg_advisory_lock($1)', [LOCK]);
     return client;
   } catch (error) {

@@ -6,7 +6,6 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createHomeserver } from '@bulkhead/examples/homeserver';
 import t from 'tap';
@@ -15,9 +14,9 @@ import { bodies, Client } from './client.ts';
 import { createFakeModules } from './fake-modules.ts';
 import { quiet, startServer } from './harness.ts';
 import { ask, createDatabase } from './postgres.ts';
+import { main } from './program.ts';
 
 const exec = promisify(execFile);
-const main = fileURLToPath(import.meta.resolve('@bulkhead/examples/homeserver')).replace('index.js', 'main.js');
 
 t.test('a server that cannot be used: where it is, what is wrong, what to do', async (t) => {
   const url = await createDatabase();

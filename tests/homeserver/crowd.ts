@@ -4,6 +4,7 @@ import { Client, type ClientEvent, type Json, joinedRoom, Refusal, type SyncBody
 
 interface Person {
   client: Client;
+  readonly joined: Set<string>;
   /** The events of each room in the order in which /sync told of them. */
   readonly seen: Map<string, string[]>;
 }
@@ -85,20 +86,29 @@ export class Crowd {
   async #act(person: Person, url: string): Promise<void> {
     const choice = this.#random();
     const room = pick([...this.rooms.keys()], this.#random);
-    if (choice < 0.03) await this.#register(url);
+    if (choice < 0.01) await this.#register(url);
     else if (choice < 0.15) await this.#createRoom(person);
-    else if (choice < 0.3) await person.client.join(room);
-    else if (choice < 0.4) await this.#upload(person);
+    else if (choice < 0.25) await this.#upload(person);
     else {
-      await person.client.join(room);
+      await this.#join(person, room);
       if (choice < 0.5)
-        this.#told(await person.client.setState(room, 'm.room.member', joined(this.#next()), person.client.userId));
+        this.#told(await person.client.setState(room, 'm.room.member', renamed(this.#next()), person.client.userId));
       else await this.#say({ person, room, body: `message ${this.#next()}`, transactionId: `crowd.${this.#next()}` });
     }
   }
 
+  async #join({ client, joined }: Person, room: string): Promise<void> {
+    if (joined.has(room)) return;
+    await client.join(room);
+    joined.add(room);
+  }
+
   async #register(url: string): Promise<void> {
-    this.people.push({ client: await Client.register(url, `person${this.#next()}`), seen: new Map() });
+    this.people.push({
+      client: await Client.register(url, `person${this.#next()}`),
+      joined: new Set(),
+      seen: new Map(),
+    });
   }
 
   async #createRoom({ client }: Person): Promise<void> {
@@ -166,6 +176,6 @@ export class Crowd {
   #next = () => ++this.#count;
 }
 
-const joined = (count: number): Json => ({ membership: 'join', displayname: `number ${count}` });
+const renamed = (count: number): Json => ({ membership: 'join', displayname: `number ${count}` });
 
 const pick = <T>(from: readonly T[], random: () => number): T => from[Math.floor(random() * from.length)] as T;

@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 export const main = fileURLToPath(import.meta.resolve('@bulkhead/examples/homeserver')).replace('index.js', 'main.js');
 
+/** However this process ends, the standard input of its child ends with it. */
+const ENDS_WITH_US = `--import=data:text/javascript,${encodeURIComponent('process.stdin.once("end", () => process.exit()).resume()')}`;
+
 /** One homeserver, started again and again on the same data. */
 export class Program {
   readonly #args: readonly string[];
@@ -16,6 +19,7 @@ export class Program {
 
   constructor(folder: string, databaseUrl: string | undefined) {
     this.#args = [
+      ENDS_WITH_US,
       main,
       '--no-tour',
       '--config',
@@ -30,7 +34,7 @@ export class Program {
   }
 
   start(): ChildProcess {
-    this.#child = spawn(process.execPath, this.#args, { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, this.#args, { env: this.#env, stdio: ['pipe', 'pipe', 'pipe'] });
     return this.#child;
   }
 

@@ -1,13 +1,14 @@
 // Which database the homeserver opens, that it has it for itself, and what it says when it cannot have it.
 
 import { execFile, execFileSync } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createHomeserver } from '@bulkhead/examples/homeserver';
+import { Client as PgClient } from 'pg';
 import t from 'tap';
 import { openPostgres } from '../../packages/examples/homeserver/db/postgres.ts';
 import { bodies, Client } from './client.ts';
@@ -138,17 +139,11 @@ t.test('what a killed process was still committing is waited for', async (t) => 
   await alice.say(room, 'one');
   await before.close();
 
-  const { db, close } = await openPostgres(databaseUrl, quiet);
-  const killed = new EventEmitter();
-  const inserted = once(killed, 'inserted');
-  const late = db.transaction(async (tx) => {
-    await tx.execute(`insert into events (event_id, room_id, type, sender, origin_server_ts, content)
-      select '$late', room_id, type, sender, 0, '{"body":"two"}' from events where type = 'm.room.message'`);
-    killed.emit('inserted');
-    await once(killed, 'commit');
-  });
-  await inserted;
-  await ask(databaseUrl, `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'`);
+  const killed = new PgClient(databaseUrl);
+  await killed.connect();
+  await killed.query('begin');
+  await killed.query(`insert into events (event_id, room_id, type, sender, origin_server_ts, content)
+    select '$late', room_id, type, sender, 0, '{"body":"two"}' from events where type = 'm.room.message'`);
   let started = false;
   const starting = startServer(t, { databaseUrl }).then((server) => {
     started = true;
@@ -156,13 +151,12 @@ t.test('what a killed process was still committing is waited for', async (t) => 
   });
   await sleep(1000);
   t.notOk(started);
-  killed.emit('commit');
-  await late;
+  await killed.query('commit');
+  await killed.end();
   const after = await starting;
   const again = new Client(after.url, { userId: alice.userId, accessToken: alice.accessToken as string });
   t.same(bodies((await again.sync()).rooms.join[room]?.timeline.events), ['one', 'two']);
   await after.close();
-  await close();
 });
 
 t.test('which one: the caller, then DATABASE_URL, then the file', async (t) => {

@@ -27,3 +27,16 @@ t.test('a cell that is ended while its thread begins costs the hull nothing', as
   t.notOk(hull.gone);
   t.notOk(first.channel.closed);
 });
+
+t.test('a cell of a hull that has just ended ends as well', async (t) => {
+  const hull = spawnHull({ slots: 8, sandbox: 'auto', network: false }, createCommonBudget());
+  const options = { memory: 64 << 20, isolation: 'compartment' } as const;
+  await hull.open(options).channel.ready;
+  process.kill(hull.pid as number, 'SIGKILL');
+  await hull.exited;
+  // Whoever restarts a module may not have heard of it yet.
+  await sleep(50);
+  const { channel } = hull.open(options);
+  await Promise.race([channel.ended, sleep(2_000)]);
+  t.ok(channel.closed);
+});

@@ -1,6 +1,6 @@
 // What was seen, kept for the table in docs/security.md.
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -47,9 +47,19 @@ export interface ClassResults {
 
 export const nodeMajor = (version = process.versions.node): string => version.split('.')[0] as string;
 
-export async function writeResults(name: string, attacks: readonly AttackResult[]): Promise<void> {
+/** Of attacks that were tried alone, the results take the place of their earlier ones. */
+export async function writeResults(name: string, tried: readonly AttackResult[]): Promise<void> {
   const folder = join(resultsFolder, nodeMajor());
+  const file = join(folder, `${name}.json`);
   await mkdir(folder, { recursive: true });
+  const earlier = await readFile(file, 'utf8').then(
+    (text) => (JSON.parse(text) as ClassResults).attacks,
+    () => [],
+  );
+  const fresh = new Map(tried.map((result) => [result.attack, result]));
+  const known = new Set(earlier.map(({ attack }) => attack));
+  const isPart = tried.length > 0 && tried.every(({ attack }) => known.has(attack));
+  const attacks = isPart ? earlier.map((result) => fresh.get(result.attack) ?? result) : tried;
   const results: ClassResults = { class: name, node: process.versions.node, attacks };
-  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
 }

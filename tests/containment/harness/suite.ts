@@ -147,7 +147,7 @@ export async function containmentSuite(name: string, attacks: readonly Attack[])
     await siege?.raze();
   });
 
-  if (only === undefined) await writeResults(name, results);
+  await writeResults(name, results);
 }
 
 const layersOf = ({ without }: Attack): string => [...(without?.layers ?? [])].sort().join(' and ');

@@ -59,7 +59,11 @@ export function socketCarrier(socket: Socket): Carrier {
     backlog: () => socket.writableLength,
     onDrain: (drained) => void socket.on('drain', drained),
     onBytes: (receive) => void socket.on('data', receive),
-    onClose: (closed) => void socket.once('close', closed),
+    onClose: (closed) => {
+      // Of a hull that has just ended, unused sockets have closed before anybody looked at them.
+      if (socket.closed) setImmediate(closed);
+      else socket.once('close', closed);
+    },
     pause: () => {
       socket.pause();
       return true;

@@ -19,6 +19,7 @@ import type { Hono } from 'hono';
 import { pino } from 'pino';
 import { createApp } from './app.js';
 import { type ConfigOverrides, type HomeserverConfig, loadConfig } from './config.js';
+import { openSigningKey } from './crypto/key-file.js';
 import { openDatabase } from './db/database.js';
 import type { Env } from './http/context.js';
 import { openMediaFolder } from './media/media.js';
@@ -65,10 +66,12 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
     opened.push(() => database.close());
     const mediaFolder = await openMediaFolder(dataDir && join(dataDir, 'media'));
     opened.push(() => mediaFolder.close());
-    const foundation = await layFoundation({ config, logger, db: database.db, mediaFolder });
+    const { serverName } = config;
+    const signer = { serverName, key: await openSigningKey(dataDir && join(dataDir, 'signing.key')) };
+    const foundation = await layFoundation({ config, logger, db: database.db, mediaFolder, signer });
 
     // The modules are given the homeserver, the homeserver is given the modules.
-    const adapter = new HomeserverAdapter(config.serverName, foundation.accounts, foundation.events);
+    const adapter = new HomeserverAdapter(serverName, foundation.accounts, foundation.events);
     const start = options.modules ?? ((homeserver) => startModules(homeserver, configFile, logger));
     const modules = await start(adapter);
     opened.push(() => modules.close());

@@ -5,6 +5,7 @@ import { Accounts } from './accounts/accounts.js';
 import { Registration } from './accounts/registration.js';
 import { UserDirectory } from './accounts/user-directory.js';
 import type { HomeserverConfig } from './config.js';
+import type { Signer } from './crypto/signing.js';
 import type { Database } from './db/database.js';
 import { Authenticator } from './http/authenticate.js';
 import { type MediaFolder, MediaStore } from './media/media.js';
@@ -24,6 +25,7 @@ export interface Foundation {
   readonly logger: Logger;
   readonly db: Database;
   readonly mediaFolder: MediaFolder;
+  readonly signer: Signer;
   readonly accounts: Accounts;
   readonly events: EventStore;
 }
@@ -38,14 +40,14 @@ export async function layFoundation(parts: Omit<Foundation, 'accounts' | 'events
 export type Server = ReturnType<typeof buildServer>;
 
 export function buildServer(foundation: Foundation, runtime: Modules) {
-  const { config, logger, db, mediaFolder, accounts, events } = foundation;
+  const { config, logger, db, mediaFolder, signer, accounts, events } = foundation;
   const feed = new Feed(runtime);
   const modules = withRulings(runtime, feed);
   const notifier = new Notifier();
   const authenticator = new Authenticator(accounts, modules);
   const registration = new Registration(accounts, modules, config.enableRegistration);
   const userDirectory = new UserDirectory(db, events, modules);
-  const sender = new Sender(events, modules, notifier);
+  const sender = new Sender(events, modules, notifier, signer);
   const memberships = new Memberships(db, accounts, events, sender, modules, logger);
   const directory = new Directory(db, config, accounts, events, modules);
   const creator = new RoomCreator({ config, accounts, events, sender, memberships, directory, modules });

@@ -75,6 +75,23 @@ export const migrations: readonly Migration[] = [
        created_ts bigint not null
      )`,
   ],
+  [
+    `alter table events add column envelope json`,
+    `alter table events add column relates_to text`,
+    `alter table events add column rel_type text`,
+    `create index relations on events (relates_to, position) where relates_to is not null`,
+    `create table forward_extremities (
+       room_id text not null references rooms,
+       event_id text not null,
+       depth bigint not null,
+       only_for text,
+       primary key (room_id, event_id)
+     )`,
+    // Events from before have random ids and no envelope: their rooms go on, and stay this server's own.
+    `insert into forward_extremities (room_id, event_id, depth, only_for)
+       select distinct on (room_id, only_for) room_id, event_id, 0, only_for from events
+       order by room_id, only_for, position desc`,
+  ],
 ];
 
 /**

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { bigint, bigserial, boolean, index, json, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { Envelope } from '../rooms/pdu.js';
 
 const timestamp = (name: string) => bigint(name, { mode: 'number' }).notNull();
 
@@ -57,10 +58,15 @@ export const events = pgTable(
     content: json('content').$type<Readonly<Record<string, unknown>>>().notNull(),
     /** Of m.room.member events, copied out of the content for the indexes. */
     membership: text('membership'),
+    /** What servers exchange besides; none of events from before rooms were signed. */
+    envelope: json('envelope').$type<Envelope>(),
     redacts: text('redacts'),
     redactedBy: text('redacted_by'),
     /** The state event that this one takes the place of. */
     replaces: text('replaces'),
+    /** The event that the content relates to, and how. */
+    relatesTo: text('relates_to'),
+    relType: text('rel_type'),
     supersededAt: bigint('superseded_at', { mode: 'number' }),
     /** The shadow-banned user who made the event, and alone sees it. */
     onlyFor: text('only_for'),
@@ -78,8 +84,21 @@ export const events = pgTable(
     index('rooms_by_member')
       .on(table.stateKey, table.roomId)
       .where(sql`membership is not null and superseded_at is null`),
+    index('relations').on(table.relatesTo, table.position).where(sql`relates_to is not null`),
     index('transactions').on(table.sender, table.deviceId, table.transactionId).where(sql`transaction_id is not null`),
   ],
+);
+
+/** The events of a room that no other comes after yet. */
+export const forwardExtremities = pgTable(
+  'forward_extremities',
+  {
+    roomId: text('room_id').notNull(),
+    eventId: text('event_id').notNull(),
+    depth: bigint('depth', { mode: 'number' }).notNull(),
+    onlyFor: text('only_for'),
+  },
+  (table) => [primaryKey({ columns: [table.roomId, table.eventId] })],
 );
 
 export const aliases = pgTable(

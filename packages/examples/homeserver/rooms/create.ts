@@ -5,15 +5,17 @@ import { type Requester, RoomAlias, UserId } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
 import type { Accounts } from '../accounts/accounts.js';
 import type { HomeserverConfig } from '../config.js';
+import type { Database } from '../db/database.js';
 import { rooms } from '../db/schema.js';
 import { forbidden, invalidParam, RefusedByModule, unsupportedRoomVersion } from '../errors.js';
 import { check, JsonObject } from '../http/body.js';
 import { newRoomId } from '../ids.js';
 import type { Directory } from './directory.js';
-import { type Content, type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
+import { type Content, type EventDraft, ROOM_VERSION } from './event.js';
 import type { EventStore } from './events.js';
 import type { Memberships } from './memberships.js';
-import type { Sender } from './sender.js';
+import type { SignedEvent } from './pdu.js';
+import type { Author, Sender } from './sender.js';
 import { DraftState, keyOf } from './state.js';
 
 const Visibility = v.picklist(['public', 'private']);
@@ -95,28 +97,36 @@ export class RoomCreator {
     if (invitees.has(requester.userId)) throw forbidden('You are in the room already');
     for (const invitee of invitees) await this.#memberships.checkInvite(requester, invitee, roomId);
 
-    let state = new DraftState();
-    const made: RoomEvent[] = [];
-    for (const draft of await this.#drafts(requester, roomId, wish, alias)) {
-      const event = await this.#sender.prepare(draft, state);
-      state = state.with(event);
-      made.push(event);
-    }
-
-    const onlyFor = requester.shadowBanned ? requester.userId : null;
-    const { deviceId } = requester;
-    await this.#events.append(
-      made.map((event) => ({ event, onlyFor, deviceId })),
-      async (tx) => {
-        const createdTs = Date.now();
-        await tx
-          .insert(rooms)
-          .values({ roomId, creator: requester.userId, version: ROOM_VERSION, published, createdTs });
-        if (alias !== undefined) await this.#directory.insertAlias(tx, alias, roomId, requester.userId);
-      },
-    );
-    this.#sender.announce(made, onlyFor);
+    const drafts = await this.#drafts(requester, roomId, wish, alias);
+    await this.store(requester, await this.prepare(drafts), async (tx) => {
+      await insertRoom(tx, roomId, requester.userId, published);
+      if (alias !== undefined) await this.#directory.insertAlias(tx, alias, roomId, requester.userId);
+    });
     return roomId;
+  }
+
+  /** Takes the events of a new room, the first of them m.room.create, through everything that comes before storing. */
+  async prepare(drafts: readonly EventDraft[]): Promise<readonly SignedEvent[]> {
+    let state = new DraftState();
+    const made: SignedEvent[] = [];
+    for (const draft of drafts) {
+      const last = made.at(-1);
+      const after = last ? [{ eventId: last.event.event_id, depth: last.envelope.depth }] : [];
+      const signed = await this.#sender.prepare(draft, state, after);
+      state = state.with(signed.event);
+      made.push(signed);
+    }
+    return made;
+  }
+
+  async store(author: Author, made: readonly SignedEvent[], rows: (tx: Database) => Promise<void>): Promise<void> {
+    const onlyFor = author.shadowBanned ? author.userId : null;
+    const { deviceId } = author;
+    await this.#events.append(async (tx) => {
+      await rows(tx);
+      return made.map((signed) => ({ ...signed, onlyFor, deviceId }));
+    });
+    this.#sender.announce(made, onlyFor);
   }
 
   #aliasOf({ room_alias_name: name }: CreateRoom): string | undefined {
@@ -165,6 +175,10 @@ export class RoomCreator {
     }
     return [...drafts.values()];
   }
+}
+
+export async function insertRoom(tx: Database, roomId: string, creator: string, published: boolean): Promise<void> {
+  await tx.insert(rooms).values({ roomId, creator, version: ROOM_VERSION, published, createdTs: Date.now() });
 }
 
 const defaultPowerLevels = (creator: string, trusted: readonly string[]): Content => ({

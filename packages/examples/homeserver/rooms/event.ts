@@ -1,8 +1,8 @@
-// Events as values: what one must look like to be made here, and what remains of it after a redaction.
+// Events as clients and modules know them, and what one must look like to be made here.
 
 import type { EventData } from '@bulkhead/sdk/contract';
 import { badJson, invalidParam, tooLarge } from '../errors.js';
-import { newEventId } from '../ids.js';
+import { isEventId } from '../ids.js';
 
 /** The one room version that this server makes. */
 export const ROOM_VERSION = '11';
@@ -21,33 +21,20 @@ export interface EventDraft {
   readonly sender: string;
   readonly content: Content;
   readonly state_key?: string | undefined;
-  readonly redacts?: string | undefined;
   readonly origin_server_ts?: number | undefined;
 }
 
-const MAX_EVENT_BYTES = 65_536;
 const MAX_KEY_BYTES = 255;
 const MAX_DEPTH = 100;
 
 /** @throws MatrixError when the draft breaks the limits of the event format */
-export function buildEvent(draft: EventDraft): RoomEvent {
-  for (const key of [draft.type, draft.state_key ?? '', draft.sender]) {
+export function checkDraft({ type, state_key = '', sender, content }: EventDraft): void {
+  for (const key of [type, state_key, sender]) {
     if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw tooLarge('Event types and state keys may have 255 bytes');
     if (key.includes('\0')) throw invalidParam('Event types and state keys may not contain NUL');
   }
-  checkCanonical(draft.content, 0);
-  const event: RoomEvent = {
-    type: draft.type,
-    room_id: draft.room_id,
-    sender: draft.sender,
-    content: draft.content,
-    ...(draft.state_key === undefined ? {} : { state_key: draft.state_key }),
-    ...(draft.redacts === undefined ? {} : { redacts: draft.redacts }),
-    origin_server_ts: draft.origin_server_ts ?? Date.now(),
-    event_id: newEventId(),
-  };
-  if (Buffer.byteLength(JSON.stringify(event)) > MAX_EVENT_BYTES) throw tooLarge('Events may have 65536 bytes');
-  return event;
+  checkCanonical(content, 0);
+  if (type === 'm.room.redaction' && !isEventId(content.redacts)) throw badJson('content.redacts must be an event id');
 }
 
 /** Canonical JSON knows no fractions and no integers beyond 2^53; room versions 6 and later insist on it. */
@@ -60,28 +47,3 @@ function checkCanonical(value: unknown, depth: number): void {
 
 export const membershipOf = ({ type, content }: Pick<EventData, 'type' | 'content'>): string | undefined =>
   type === 'm.room.member' && typeof content.membership === 'string' ? content.membership : undefined;
-
-/** Content keys that survive a redaction, per event type (room version 11, "Redactions"). */
-const KEPT: Readonly<Record<string, readonly string[]>> = {
-  'm.room.member': ['membership', 'join_authorised_via_users_server'],
-  'm.room.join_rules': ['join_rule', 'allow'],
-  'm.room.power_levels': [
-    'ban',
-    'events',
-    'events_default',
-    'invite',
-    'kick',
-    'redact',
-    'state_default',
-    'users',
-    'users_default',
-  ],
-  'm.room.history_visibility': ['history_visibility'],
-  'm.room.redaction': ['redacts'],
-};
-
-export function redactedContent(type: string, content: Content): Content {
-  if (type === 'm.room.create') return content;
-  const kept = KEPT[type] ?? [];
-  return Object.fromEntries(Object.entries(content).filter(([key]) => kept.includes(key)));
-}

@@ -5,7 +5,10 @@ import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
 import { events } from '../db/schema.js';
 import type { Content, EventDraft, RoomEvent } from './event.js';
+import { Extremities } from './extremities.js';
 import { insert, type NewEvent } from './insert.js';
+import type { Extremity } from './pdu.js';
+import { type RelationQuery, relating } from './relations.js';
 import { eventOf, holdsAt, visibleTo } from './rows.js';
 import { keyOf, type StateView } from './state.js';
 import { StoredState } from './stored-state.js';
@@ -33,11 +36,14 @@ export interface Member {
 /** Positions, both included. */
 export type Range = readonly [from: number, to: number];
 
+export type Direction = 'forwards' | 'backwards';
+
 const MAX_KEPT_STATES = 1000;
 const MAX_KEPT_EVENTS = 200;
 
 export class EventStore {
   readonly #db: Database;
+  readonly #extremities: Extremities;
   #head = 0;
   #queue: Promise<unknown> = Promise.resolve();
   /** Where the state of each room last changed; of a room that is not in here, somewhere before the start. */
@@ -48,6 +54,7 @@ export class EventStore {
 
   constructor(db: Database) {
     this.#db = db;
+    this.#extremities = new Extremities(db);
   }
 
   async open(): Promise<void> {
@@ -64,16 +71,19 @@ export class EventStore {
    * Stores events, all or none. One transaction at a time, so positions are committed in their order and a sync token
    * never passes an event that is still to come. Modules are asked before, never in here: one that sends an event while
    * it is asked would wait for itself.
-   * @param inside runs first in the transaction: a last look at the state, rows that belong to the events
+   * @param make runs first in the transaction, where nothing comes between: a last look at the state, rows that belong
+   *   to the events
+   * @returns what was stored
    */
-  append(fresh: readonly NewEvent[], inside?: (tx: Database) => Promise<void>): Promise<void> {
+  append(make: (tx: Database) => Promise<readonly NewEvent[]>): Promise<readonly NewEvent[]> {
     const run = this.#queue.then(async () => {
-      const positions = await this.#db.transaction(async (tx) => {
-        await inside?.(tx);
-        const inserted: number[] = [];
-        for (const item of fresh) inserted.push(await insert(tx, item));
-        return inserted;
+      const { fresh, positions, advanced } = await this.#db.transaction(async (tx) => {
+        const fresh = await make(tx);
+        const positions: number[] = [];
+        for (const item of fresh) positions.push(await insert(tx, item));
+        return { fresh, positions, advanced: await this.#extremities.advance(tx, fresh) };
       });
+      advanced();
       for (const [index, { event }] of fresh.entries()) {
         const position = positions[index] ?? 0;
         // A redaction may have taken something out of the state.
@@ -81,9 +91,15 @@ export class EventStore {
         if (changesState) this.#stateChanges.set(event.room_id, position);
         this.#head = Math.max(this.#head, position);
       }
+      return fresh;
     });
     this.#queue = run.catch(() => undefined);
     return run;
+  }
+
+  /** The events of a room that a new one of `viewer`'s comes after. @param db the transaction that is to store it */
+  extremities(roomId: string, viewer: string, db = this.#db): Promise<readonly Extremity[]> {
+    return this.#extremities.of(roomId, viewer, db);
   }
 
   /** The state of a room as `viewer` sees it, now. */
@@ -108,13 +124,14 @@ export class EventStore {
     return (this.#stateChanges.get(roomId) ?? this.#start) > position;
   }
 
-  async get(eventId: string, viewer: string): Promise<StoredEvent | undefined> {
-    const [found] = await this.#select(and(eq(events.eventId, eventId), visibleTo(viewer)), 'forwards', 1);
+  async get(eventId: string, viewer: string, db = this.#db): Promise<StoredEvent | undefined> {
+    const [found] = await select(db, and(eq(events.eventId, eventId), visibleTo(viewer)), 'forwards', 1);
     return found;
   }
 
   /** The event that a device has made already with the same request. */
   async byTransaction(draft: EventDraft, deviceId: string, transactionId: string): Promise<string | undefined> {
+    const { redacts } = draft.type === 'm.room.redaction' ? draft.content : {};
     const [found] = await this.#db
       .select({ eventId: events.eventId })
       .from(events)
@@ -125,7 +142,7 @@ export class EventStore {
           eq(events.transactionId, transactionId),
           eq(events.roomId, draft.room_id),
           eq(events.type, draft.type),
-          draft.redacts === undefined ? undefined : eq(events.redacts, draft.redacts),
+          redacts === undefined ? undefined : eq(events.redacts, String(redacts)),
         ),
       );
     return found?.eventId;
@@ -136,12 +153,25 @@ export class EventStore {
     roomId: string,
     viewer: string,
     ranges: readonly Range[],
-    direction: 'forwards' | 'backwards',
+    direction: Direction,
     limit: number,
   ): Promise<readonly StoredEvent[]> {
     if (ranges.length === 0) return [];
-    const within = or(...ranges.map(([from, to]) => sql`${events.position} between ${from} and ${to}`));
-    return this.#select(and(eq(events.roomId, roomId), within, visibleTo(viewer)), direction, limit);
+    return select(this.#db, and(eq(events.roomId, roomId), isWithin(ranges), visibleTo(viewer)), direction, limit);
+  }
+
+  /** Events of a room that relate to one of them, within the ranges. */
+  async related(
+    roomId: string,
+    viewer: string,
+    query: RelationQuery,
+    ranges: readonly Range[],
+    direction: Direction,
+    limit: number,
+  ): Promise<readonly StoredEvent[]> {
+    if (ranges.length === 0) return [];
+    const where = and(eq(events.roomId, roomId), relating(roomId, query), isWithin(ranges), visibleTo(viewer));
+    return select(this.#db, where, direction, limit);
   }
 
   /** Which of the rooms have events after a position. */
@@ -163,7 +193,8 @@ export class EventStore {
 
   /** State events that hold at a position and were not yet there at an earlier one. */
   async stateSince(roomId: string, viewer: string, after: number, at: number): Promise<readonly StoredEvent[]> {
-    const found = await this.#select(
+    const found = await select(
+      this.#db,
       and(eq(events.roomId, roomId), gt(events.position, after), holdsAt(at), visibleTo(viewer)),
       'forwards',
     );
@@ -179,7 +210,7 @@ export class EventStore {
   async historyOf(roomId: string, userId: string): Promise<readonly StoredEvent[]> {
     const ofUser = and(eq(events.type, 'm.room.member'), eq(events.stateKey, userId));
     const ofRoom = and(eq(events.type, 'm.room.history_visibility'), eq(events.stateKey, ''));
-    return this.#select(and(eq(events.roomId, roomId), or(ofUser, ofRoom), visibleTo(userId)), 'forwards');
+    return select(this.#db, and(eq(events.roomId, roomId), or(ofUser, ofRoom), visibleTo(userId)), 'forwards');
   }
 
   /** Those of the candidates who are in a room with `userId`, himself included, as `viewer` sees it. */
@@ -203,29 +234,37 @@ export class EventStore {
     const memberships = await this.membershipsOf(userId, viewer);
     return memberships.filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId);
   }
-
-  async #select(where: SQL | undefined, direction: 'forwards' | 'backwards', limit?: number): Promise<StoredEvent[]> {
-    const previous = alias(events, 'previous');
-    const redaction = alias(events, 'redaction');
-    const query = this.#db
-      .select({ row: events, previousContent: previous.content, redaction })
-      .from(events)
-      .leftJoin(previous, eq(previous.eventId, events.replaces))
-      .leftJoin(redaction, eq(redaction.eventId, events.redactedBy))
-      .where(where)
-      .orderBy(direction === 'forwards' ? asc(events.position) : desc(events.position));
-    const found = await (limit === undefined ? query : query.limit(limit));
-    return found.map(({ row, previousContent, redaction: because }) => ({
-      position: row.position,
-      event: eventOf(row),
-      deviceId: row.deviceId,
-      transactionId: row.transactionId,
-      replaces: row.replaces,
-      previousContent,
-      redactedBecause: because && eventOf(because),
-    }));
-  }
 }
+
+async function select(
+  db: Database,
+  where: SQL | undefined,
+  direction: Direction,
+  limit?: number,
+): Promise<readonly StoredEvent[]> {
+  const previous = alias(events, 'previous');
+  const redaction = alias(events, 'redaction');
+  const query = db
+    .select({ row: events, previousContent: previous.content, redaction })
+    .from(events)
+    .leftJoin(previous, eq(previous.eventId, events.replaces))
+    .leftJoin(redaction, eq(redaction.eventId, events.redactedBy))
+    .where(where)
+    .orderBy(direction === 'forwards' ? asc(events.position) : desc(events.position));
+  const found = await (limit === undefined ? query : query.limit(limit));
+  return found.map(({ row, previousContent, redaction: because }) => ({
+    position: row.position,
+    event: eventOf(row),
+    deviceId: row.deviceId,
+    transactionId: row.transactionId,
+    replaces: row.replaces,
+    previousContent,
+    redactedBecause: because && eventOf(because),
+  }));
+}
+
+const isWithin = (ranges: readonly Range[]) =>
+  or(...ranges.map(([from, to]) => sql`${events.position} between ${from} and ${to}`));
 
 async function members(db: Database, where: SQL | undefined): Promise<readonly Member[]> {
   const found = await db

@@ -3,11 +3,13 @@
 import { and, desc, eq, isNull, sql } from 'drizzle-orm';
 import type { Database } from '../db/database.js';
 import { events, forgotten, rooms } from '../db/schema.js';
-import { membershipOf, type RoomEvent, redactedContent } from './event.js';
+import { membershipOf, type RoomEvent } from './event.js';
+import type { SignedEvent } from './pdu.js';
+import { redactedContent } from './redaction.js';
+import { relationOf } from './relations.js';
 import { NOBODY, visibleTo } from './rows.js';
 
-export interface NewEvent {
-  readonly event: RoomEvent;
+export interface NewEvent extends SignedEvent {
   /** The shadow-banned user who made it. */
   readonly onlyFor: string | null;
   readonly deviceId?: string | undefined;
@@ -15,7 +17,8 @@ export interface NewEvent {
 }
 
 /** @returns the event's position */
-export async function insert(tx: Database, { event, onlyFor, deviceId, transactionId }: NewEvent): Promise<number> {
+export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
+  const { event, envelope, onlyFor, deviceId, transactionId } = fresh;
   const { state_key: stateKey } = event;
   const sameKey =
     stateKey === undefined
@@ -46,7 +49,9 @@ export async function insert(tx: Database, { event, onlyFor, deviceId, transacti
       originServerTs: event.origin_server_ts,
       content: event.content,
       membership,
+      envelope,
       redacts: event.redacts ?? null,
+      ...relationOf(event.content),
       replaces: replaced?.eventId ?? null,
       onlyFor,
       deviceId: deviceId ?? null,
@@ -72,19 +77,25 @@ export async function insert(tx: Database, { event, onlyFor, deviceId, transacti
     const isPublic = event.content.join_rule === 'public';
     await tx.update(rooms).set({ isPublic }).where(eq(rooms.roomId, event.room_id));
   }
-  if (event.redacts !== undefined && onlyFor === null) await redact(tx, event, event.redacts);
+  if (event.redacts !== undefined) await redact(tx, event, event.redacts, onlyFor);
   return position;
 }
 
 /** The content is taken out of the database: nobody reads it any more, admins included. */
-async function redact(tx: Database, redaction: RoomEvent, eventId: string): Promise<void> {
+async function redact(tx: Database, redaction: RoomEvent, eventId: string, onlyFor: string | null): Promise<void> {
   const [target] = await tx
     .select()
     .from(events)
-    .where(and(eq(events.eventId, eventId), eq(events.roomId, redaction.room_id)));
-  if (!target) return;
+    .where(and(eq(events.eventId, eventId), eq(events.roomId, redaction.room_id), isNull(events.redactedBy)));
+  // What only one user sees takes nothing from the others.
+  if (!target || (onlyFor !== null && target.onlyFor !== onlyFor)) return;
   await tx
     .update(events)
-    .set({ content: redactedContent(target.type, target.content), redactedBy: redaction.event_id })
+    .set({
+      content: redactedContent(target.type, target.content),
+      redactedBy: redaction.event_id,
+      relatesTo: null,
+      relType: null,
+    })
     .where(eq(events.position, target.position));
 }

@@ -1,16 +1,22 @@
 // The way of an event that is made on this server: built, shown to the modules, authorised, stored, told to those who wait.
 //
-//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> authorised again if the room changed, stored
+//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> rebuilt and authorised again if the
+//   room's state changed, stored
 //
 // Nothing is locked while modules are asked. They may take their time, and may send events of their own meanwhile.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Modules } from '@bulkhead/runtime';
-import { forbidden, RefusedByModule } from '../errors.js';
+import type { Signer } from '../crypto/signing.js';
+import type { Database } from '../db/database.js';
+import { forbidden, notFound, RefusedByModule } from '../errors.js';
 import type { Notifier } from '../sync/notifier.js';
-import { authKeys, authorise, authStateFor } from './authorise.js';
-import { buildEvent, type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
+import { authKeys, selectAuthEvents } from './authorisation/auth-events.js';
+import { authorise } from './authorisation/rules.js';
+import { type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
 import type { EventStore } from './events.js';
+import { type Extremity, makeEvent, type SignedEvent } from './pdu.js';
+import { PowerLevels } from './power-levels.js';
 import type { StateView } from './state.js';
 
 /** On whose behalf an event is made. */
@@ -24,71 +30,115 @@ export class Sender {
   readonly #events: EventStore;
   readonly #modules: Modules;
   readonly #notifier: Notifier;
+  readonly #signer: Signer;
 
-  constructor(events: EventStore, modules: Modules, notifier: Notifier) {
+  constructor(events: EventStore, modules: Modules, notifier: Notifier, signer: Signer) {
     this.#events = events;
     this.#modules = modules;
     this.#notifier = notifier;
+    this.#signer = signer;
   }
 
   /** @returns the event's id; for state that is so already, the id of the event that says so */
   async send(author: Author, draft: EventDraft, transactionId?: string): Promise<string> {
+    const { room_id: roomId } = draft;
     const asked = this.#events.head;
-    const before = this.#events.state(draft.room_id, author.userId);
+    const before = this.#events.state(roomId, author.userId);
     // All that the authorisation will look at, in one query.
     await before.getAll(authKeys(draft));
     if (!(await before.get('m.room.create', ''))) throw forbidden('You are not in the room');
-    const event = await this.prepare(draft, before);
-    const same = await unchanged(event, before);
+    const prepared = await this.prepare(draft, before, await this.#events.extremities(roomId, author.userId));
+    const same = await unchanged(prepared.event, before);
     if (same) return same.event_id;
 
     const onlyFor = author.shadowBanned ? author.userId : null;
     const { deviceId } = author;
-    await this.#events.append([{ event, onlyFor, deviceId, transactionId }], async (tx) => {
+    const [stored = prepared] = await this.#events.append(async (tx) => {
       // The room may have changed while the modules were asked.
-      if (!this.#events.stateChangedSince(event.room_id, asked)) return;
-      const now = this.#events.stateAt(event.room_id, author.userId, this.#events.head, tx);
-      authorise(event, await authStateFor(event, now));
+      const stands = !this.#events.stateChangedSince(roomId, asked);
+      const signed = stands ? prepared : await this.#rebuild(prepared.event, author, tx);
+      return [{ ...signed, onlyFor, deviceId, transactionId }];
     });
-    this.announce([event], onlyFor);
-    return event.event_id;
+    this.announce([stored], onlyFor);
+    return stored.event.event_id;
   }
 
-  /** Takes a draft through everything that comes before it is stored. */
-  async prepare(draft: EventDraft, before: StateView): Promise<RoomEvent> {
-    let event = buildEvent(draft);
+  /**
+   * Takes a draft through everything that comes before it is stored.
+   * @param after what it comes after
+   */
+  async prepare(draft: EventDraft, before: StateView, after: readonly Extremity[]): Promise<SignedEvent> {
+    let signed = await this.#build(draft, before, after);
 
-    const allowed = await this.#modules.thirdPartyRules.checkEventAllowed(event, before, {
+    const allowed = await this.#modules.thirdPartyRules.checkEventAllowed(signed.event, before, {
       origin: 'client',
       roomVersion: ROOM_VERSION,
     });
     if (!allowed.allowed) throw new RefusedByModule(allowed);
     if (allowed.replacement) {
-      const { sender, content, origin_server_ts, redacts = draft.redacts } = allowed.replacement.event;
-      event = buildEvent({ ...draft, sender, content, origin_server_ts, redacts });
+      const { sender, content, origin_server_ts } = allowed.replacement.event;
+      signed = await this.#build({ ...draft, sender, content, origin_server_ts }, before, after);
     }
 
-    authorise(event, await authStateFor(event, before));
+    await this.#authorise(signed, before);
 
-    if (event.type !== 'm.room.member') {
-      const verdict = await this.#modules.spamChecker.checkEventForSpam(event, {
+    if (signed.event.type !== 'm.room.member') {
+      const verdict = await this.#modules.spamChecker.checkEventForSpam(signed.event, {
         origin: 'client',
         roomVersion: ROOM_VERSION,
       });
       if (!verdict.allowed) throw new RefusedByModule(verdict);
     }
-    return event;
+    return signed;
   }
 
   /** Wakes those who may see the events: of a shadow-banned user's, nobody but himself. */
-  announce(events: readonly RoomEvent[], onlyFor: string | null): void {
+  announce(events: readonly SignedEvent[], onlyFor: string | null): void {
     if (onlyFor !== null) {
       this.#notifier.usersChanged([onlyFor]);
       return;
     }
-    for (const { room_id, type, state_key } of events) {
+    for (const { event } of events) {
+      const { room_id, type, state_key } = event;
       this.#notifier.roomChanged(room_id, type === 'm.room.member' && state_key !== undefined ? [state_key] : []);
     }
+  }
+
+  async #build(draft: EventDraft, before: StateView, after: readonly Extremity[]): Promise<SignedEvent> {
+    return makeEvent(draft, { authEvents: await selectAuthEvents(draft, before), after }, this.#signer);
+  }
+
+  /**
+   * The same event where the room is now. Beside a change of state it would leave other servers to choose between the
+   * two states, and they may choose the old one. Its id is another one than the modules saw.
+   */
+  async #rebuild(event: RoomEvent, { userId }: Author, tx: Database): Promise<SignedEvent> {
+    const now = this.#events.stateAt(event.room_id, userId, this.#events.head, tx);
+    const signed = await this.#build(event, now, await this.#events.extremities(event.room_id, userId, tx));
+    await this.#authorise(signed, now, tx);
+    return signed;
+  }
+
+  async #authorise({ event, envelope }: SignedEvent, before: StateView, tx?: Database): Promise<void> {
+    authorise({ event, envelope }, await selectAuthEvents(event, before));
+    if (event.redacts === undefined) return;
+    const target = await this.#events.get(event.redacts, event.sender, tx);
+    await checkRedaction(event, target?.event, before);
+  }
+}
+
+/** Client-server API, "Redactions": of one's own events, or with the power to redact. The rules leave it to the servers. */
+async function checkRedaction(redaction: RoomEvent, target: RoomEvent | undefined, before: StateView): Promise<void> {
+  const { room_id, sender } = redaction;
+  if (target?.room_id !== room_id) throw notFound('Event not found');
+  // Without a m.room.server_acl's content no server would be let in, and m.room.create makes the room what it is.
+  const { type } = target;
+  if (type === 'm.room.create' || type === 'm.room.server_acl') throw forbidden(`${type} cannot be redacted`);
+  if (target.sender === sender) return;
+  const create = await before.get('m.room.create', '');
+  const levels = new PowerLevels(await before.get('m.room.power_levels', ''), create?.sender);
+  if (levels.user(sender) < levels.action('redact')) {
+    throw forbidden('Your power level does not suffice to redact events of others');
   }
 }
 

@@ -1,0 +1,84 @@
+// The events of each room that no other comes after yet ("forward extremities"): what the next one comes after. There is
+// one, unless events were made at the same time.
+
+import { and, eq, inArray } from 'drizzle-orm';
+import type { Database } from '../db/database.js';
+import { forwardExtremities } from '../db/schema.js';
+import type { NewEvent } from './insert.js';
+import type { Extremity } from './pdu.js';
+
+interface Kept extends Extremity {
+  /** The shadow-banned user who made the event: nobody else's event comes after it. */
+  readonly onlyFor: string | null;
+}
+
+/** What an event may name ("prev_events"). The others wait for the next one. */
+const MAX_PREV_EVENTS = 20;
+const MAX_KNOWN_ROOMS = 10_000;
+
+export class Extremities {
+  readonly #db: Database;
+  /** By room. */
+  readonly #known = new Map<string, readonly Kept[]>();
+  #advances = 0;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** The deepest of those that `viewer` sees. */
+  async of(roomId: string, viewer: string, db = this.#db): Promise<readonly Extremity[]> {
+    const seen = (await this.#all(roomId, db)).filter(({ onlyFor }) => onlyFor === null || onlyFor === viewer);
+    return seen.sort((a, b) => b.depth - a.depth).slice(0, MAX_PREV_EVENTS);
+  }
+
+  /** Events of one room come after those that they name. @returns what to do once the transaction is committed */
+  async advance(tx: Database, fresh: readonly NewEvent[]): Promise<() => void> {
+    const roomId = fresh[0]?.event.room_id;
+    if (roomId === undefined) return () => undefined;
+    const before = await this.#all(roomId, tx);
+    const after = fresh.reduce(follow, before);
+    await this.#write(tx, roomId, before, after);
+    return () => {
+      this.#advances++;
+      this.#remember(roomId, after);
+    };
+  }
+
+  async #all(roomId: string, db: Database): Promise<readonly Kept[]> {
+    const known = this.#known.get(roomId);
+    if (known) return known;
+    const advances = this.#advances;
+    const { eventId, depth, onlyFor } = forwardExtremities;
+    const found = await db
+      .select({ eventId, depth, onlyFor })
+      .from(forwardExtremities)
+      .where(eq(forwardExtremities.roomId, roomId));
+    // What was read before an event was stored would bring back what it came after.
+    if (advances === this.#advances && found.length > 0) this.#remember(roomId, found);
+    return found;
+  }
+
+  #remember(roomId: string, extremities: readonly Kept[]): void {
+    this.#known.delete(roomId);
+    this.#known.set(roomId, extremities);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN_ROOMS && oldest !== undefined) this.#known.delete(oldest);
+  }
+
+  async #write(tx: Database, roomId: string, before: readonly Kept[], after: readonly Kept[]): Promise<void> {
+    const gone = before.filter((kept) => !after.includes(kept)).map(({ eventId }) => eventId);
+    const added = after.filter((kept) => !before.includes(kept)).map((kept) => ({ ...kept, roomId }));
+    const isGone = and(eq(forwardExtremities.roomId, roomId), inArray(forwardExtremities.eventId, gone));
+    const deletion = tx.$with('deletion').as(tx.delete(forwardExtremities).where(isGone).returning());
+    // One statement for both: this is on the way of every event.
+    await (gone.length > 0 ? tx.with(deletion) : tx).insert(forwardExtremities).values(added);
+  }
+}
+
+/** A shadow-banned user's event comes after the others' for himself alone. */
+function follow(kept: readonly Kept[], { event, envelope, onlyFor }: NewEvent): readonly Kept[] {
+  const previous = new Set(envelope.prev_events);
+  const still = kept.filter((extremity) => !previous.has(extremity.eventId) || extremity.onlyFor !== onlyFor);
+  return [...still, { eventId: event.event_id, depth: envelope.depth, onlyFor }];
+}

@@ -25,7 +25,7 @@ t.test('the first sync tells all, the next what is new, and nothing twice', asyn
   t.match(timeline.events.at(-1), { type: 'm.room.member', state_key: carol.userId });
   t.same(state.events, [], 'the timeline begins with the room');
 
-  t.same((await carol.sync()).rooms, { join: {}, invite: {}, leave: {} });
+  t.same((await carol.sync()).rooms, { join: {}, invite: {}, knock: {}, leave: {} });
   await alice.say(room, 'two');
   await alice.say(room, 'three');
   const next = await carol.sync();
@@ -65,7 +65,7 @@ t.test('a long poll ends with its time, and keeps its place', async (t) => {
   const began = performance.now();
   const empty = await alice.sync({ timeout: 300 });
   t.ok(performance.now() - began >= 290);
-  t.same(empty.rooms, { join: {}, invite: {}, leave: {} });
+  t.same(empty.rooms, { join: {}, invite: {}, knock: {}, leave: {} });
   await alice.say(room, 'after');
   t.same(bodies(await timelineOf(alice, room)), ['after']);
 });

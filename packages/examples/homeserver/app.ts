@@ -9,6 +9,7 @@ import { clientMediaRoutes, mediaRoutes } from './media/routes.js';
 import { PAGE_PATH, pageRoutes } from './page/routes.js';
 import { presenceRoutes } from './presence/routes.js';
 import { directoryRoutes } from './rooms/directory-routes.js';
+import { eventRoutes } from './rooms/event-routes.js';
 import { roomRoutes } from './rooms/routes.js';
 import type { Server } from './server.js';
 import { syncRoutes } from './sync/routes.js';
@@ -19,6 +20,7 @@ const CLIENT_ROUTES = [
   accountRoutes,
   userDirectoryRoutes,
   roomRoutes,
+  eventRoutes,
   directoryRoutes,
   syncRoutes,
   presenceRoutes,

@@ -17,6 +17,7 @@ import { Directory } from './rooms/directory.js';
 import { EventStore } from './rooms/events.js';
 import { Memberships } from './rooms/memberships.js';
 import { Sender } from './rooms/sender.js';
+import { RoomUpgrader } from './rooms/upgrade.js';
 import { Notifier } from './sync/notifier.js';
 import { Sync } from './sync/sync.js';
 
@@ -51,6 +52,7 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
   const memberships = new Memberships(db, accounts, events, sender, modules, logger);
   const directory = new Directory(db, config, accounts, events, modules);
   const creator = new RoomCreator({ config, accounts, events, sender, memberships, directory, modules });
+  const upgrader = new RoomUpgrader({ config, events, sender, memberships, directory, modules, logger });
   const presence = new PresenceTracker(accounts, events, modules, notifier, logger);
   const sync = new Sync(events, memberships, presence, notifier);
   const media = new MediaStore(db, mediaFolder, modules, config.maxUploadSize);
@@ -66,6 +68,7 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
     memberships,
     directory,
     creator,
+    upgrader,
     presence,
     sync,
     media,

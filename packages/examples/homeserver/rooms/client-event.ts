@@ -25,7 +25,7 @@ export function syncEvent(stored: StoredEvent, userId: string, deviceId?: string
   return event;
 }
 
-/** What somebody gets to see who is invited and not in the room yet. */
+/** What somebody gets to see who is invited or knocks, and is not in the room yet. */
 export const strippedEvent = ({ type, state_key, sender, content }: RoomEvent) => ({
   type,
   state_key,

@@ -15,7 +15,7 @@ import { type Content, type EventDraft, ROOM_VERSION } from './event.js';
 import type { EventStore } from './events.js';
 import type { Memberships } from './memberships.js';
 import type { SignedEvent } from './pdu.js';
-import type { Author, Sender } from './sender.js';
+import type { Sender } from './sender.js';
 import { DraftState, keyOf } from './state.js';
 
 const Visibility = v.picklist(['public', 'private']);
@@ -97,36 +97,17 @@ export class RoomCreator {
     if (invitees.has(requester.userId)) throw forbidden('You are in the room already');
     for (const invitee of invitees) await this.#memberships.checkInvite(requester, invitee, roomId);
 
-    const drafts = await this.#drafts(requester, roomId, wish, alias);
-    await this.store(requester, await this.prepare(drafts), async (tx) => {
+    const made = await prepareRoom(this.#sender, await this.#drafts(requester, roomId, wish, alias));
+
+    const onlyFor = requester.shadowBanned ? requester.userId : null;
+    const { deviceId } = requester;
+    await this.#events.append(async (tx) => {
       await insertRoom(tx, roomId, requester.userId, published);
       if (alias !== undefined) await this.#directory.insertAlias(tx, alias, roomId, requester.userId);
-    });
-    return roomId;
-  }
-
-  /** Takes the events of a new room, the first of them m.room.create, through everything that comes before storing. */
-  async prepare(drafts: readonly EventDraft[]): Promise<readonly SignedEvent[]> {
-    let state = new DraftState();
-    const made: SignedEvent[] = [];
-    for (const draft of drafts) {
-      const last = made.at(-1);
-      const after = last ? [{ eventId: last.event.event_id, depth: last.envelope.depth }] : [];
-      const signed = await this.#sender.prepare(draft, state, after);
-      state = state.with(signed.event);
-      made.push(signed);
-    }
-    return made;
-  }
-
-  async store(author: Author, made: readonly SignedEvent[], rows: (tx: Database) => Promise<void>): Promise<void> {
-    const onlyFor = author.shadowBanned ? author.userId : null;
-    const { deviceId } = author;
-    await this.#events.append(async (tx) => {
-      await rows(tx);
       return made.map((signed) => ({ ...signed, onlyFor, deviceId }));
     });
     this.#sender.announce(made, onlyFor);
+    return roomId;
   }
 
   #aliasOf({ room_alias_name: name }: CreateRoom): string | undefined {
@@ -175,6 +156,20 @@ export class RoomCreator {
     }
     return [...drafts.values()];
   }
+}
+
+/** Takes the events of a new room, the first of them m.room.create, through everything that comes before storing. */
+export async function prepareRoom(sender: Sender, drafts: readonly EventDraft[]): Promise<readonly SignedEvent[]> {
+  let state = new DraftState();
+  const made: SignedEvent[] = [];
+  for (const draft of drafts) {
+    const last = made.at(-1);
+    const after = last ? [{ eventId: last.event.event_id, depth: last.envelope.depth }] : [];
+    const signed = await sender.prepare(draft, state, after);
+    state = state.with(signed.event);
+    made.push(signed);
+  }
+  return made;
 }
 
 export async function insertRoom(tx: Database, roomId: string, creator: string, published: boolean): Promise<void> {

@@ -8,6 +8,7 @@ import { type Env, numberFrom } from '../http/context.js';
 import { isRoomId } from '../ids.js';
 import type { Server } from '../server.js';
 import { NOBODY } from './rows.js';
+import { summarise } from './summary.js';
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;
@@ -20,17 +21,27 @@ const Search = v.object({
   filter: v.optional(v.object({ generic_search_term: v.nullish(v.string()) }), {}),
 });
 
-export function directoryRoutes({ authenticator, config, directory }: Server): Hono<Env> {
+/** The second and third are what clients asked for before it was specified (MSC3266). */
+const SUMMARY_PATHS = [
+  '/v1/room_summary/:room',
+  '/unstable/im.nheko.summary/summary/:room',
+  '/unstable/im.nheko.summary/rooms/:room/summary',
+] as const;
+
+export function directoryRoutes({ authenticator, config, directory, events }: Server): Hono<Env> {
   const app = new Hono<Env>();
   const { user } = authenticator;
 
-  const alias = '/v3/directory/room/:alias';
-  app.get(alias, async (c) => {
-    // Open to everybody; who says who he is may see more.
-    const viewer = await authenticator.requester(c.req.raw, { allowExpired: true }).then(
+  /** For what is open to everybody; who says who he is may see more. */
+  const viewerOf = (c: Context<Env>): Promise<string> =>
+    authenticator.requester(c.req.raw, { allowExpired: true }).then(
       ({ userId }) => userId,
       () => NOBODY,
     );
+
+  const alias = '/v3/directory/room/:alias';
+  app.get(alias, async (c) => {
+    const viewer = await viewerOf(c);
     return c.json({ room_id: await directory.resolve(c.req.param('alias'), viewer), servers: [config.serverName] });
   });
   app.put(alias, user, async (c) => {
@@ -43,6 +54,14 @@ export function directoryRoutes({ authenticator, config, directory }: Server): H
     await directory.deleteAlias(c.var.requester.userId, c.req.param('alias'));
     return c.json({});
   });
+
+  for (const path of SUMMARY_PATHS) {
+    app.get(path, async (c) => {
+      const room = c.req.param('room');
+      const viewer = await viewerOf(c);
+      return c.json(await summarise(events, isRoomId(room) ? room : await directory.resolve(room, viewer), viewer));
+    });
+  }
 
   const entry = '/v3/directory/list/room/:roomId';
   app.get(entry, async (c) => {

@@ -11,19 +11,7 @@ import { isLocal, isRoomAlias } from '../ids.js';
 import { membershipOf } from './event.js';
 import type { EventStore } from './events.js';
 import { PowerLevels } from './power-levels.js';
-
-export interface PublicRoom {
-  readonly room_id: string;
-  readonly num_joined_members: number;
-  readonly world_readable: boolean;
-  readonly guest_can_join: boolean;
-  readonly name?: string;
-  readonly topic?: string;
-  readonly canonical_alias?: string;
-  readonly avatar_url?: string;
-  readonly join_rule?: string;
-  readonly room_type?: string;
-}
+import { blankEntry, type PublicRoom, SHOWN } from './summary.js';
 
 export interface PublicRoomsPage {
   readonly chunk: readonly PublicRoom[];
@@ -124,6 +112,17 @@ export class Directory {
     await this.#db.update(rooms).set({ published }).where(eq(rooms.roomId, roomId));
   }
 
+  /** Aliases and the place among the published rooms go over to the room that replaces one. */
+  async moveEntries(db: Database, from: string, to: string): Promise<void> {
+    const published = db.select({ published: rooms.published }).from(rooms).where(eq(rooms.roomId, from));
+    await db.update(aliases).set({ roomId: to }).where(eq(aliases.roomId, from));
+    await db
+      .update(rooms)
+      .set({ published: sql`(${published})` })
+      .where(eq(rooms.roomId, to));
+    await db.update(rooms).set({ published: false }).where(eq(rooms.roomId, from));
+  }
+
   /** Every change of a room's entry, in and out. */
   async checkPublish(userId: string, roomId: string): Promise<void> {
     const verdict = await this.#modules.spamChecker.userMayPublishRoom(userId, roomId);
@@ -172,18 +171,13 @@ export class Directory {
           isNull(events.supersededAt),
           isNull(events.onlyFor),
           eq(events.stateKey, ''),
-          inArray(events.type, Object.keys(SUMMARY)),
+          inArray(events.type, Object.keys(SHOWN)),
         ),
       );
     const found = new Map<string, PublicRoom>();
     for (const { roomId, type, content, joined } of shown) {
-      const before = found.get(roomId) ?? {
-        room_id: roomId,
-        num_joined_members: joined,
-        world_readable: false,
-        guest_can_join: false,
-      };
-      found.set(roomId, { ...before, ...SUMMARY[type]?.(content) });
+      const before = found.get(roomId) ?? { ...blankEntry(roomId), num_joined_members: joined };
+      found.set(roomId, { ...before, ...SHOWN[type]?.(content) });
     }
     return [...found.values()].sort(
       (a, b) => b.num_joined_members - a.num_joined_members || (a.room_id < b.room_id ? -1 : 1),
@@ -205,22 +199,3 @@ export class Directory {
     return levels.user(userId) >= levels.event('m.room.canonical_alias', true);
   }
 }
-
-type Content = Readonly<Record<string, unknown>>;
-
-const text = (key: keyof PublicRoom, value: unknown) =>
-  typeof value === 'string' && value !== '' ? { [key]: value } : {};
-
-/** What each state event adds to a room's entry. */
-const SUMMARY: Readonly<Record<string, (content: Content) => Partial<PublicRoom>>> = {
-  'm.room.create': ({ type }) => text('room_type', type),
-  'm.room.name': ({ name }) => text('name', name),
-  'm.room.topic': ({ topic }) => text('topic', topic),
-  'm.room.canonical_alias': ({ alias }) => text('canonical_alias', alias),
-  'm.room.avatar': ({ url }) => text('avatar_url', url),
-  'm.room.join_rules': ({ join_rule }) => text('join_rule', join_rule),
-  'm.room.history_visibility': ({ history_visibility }) => ({
-    world_readable: history_visibility === 'world_readable',
-  }),
-  'm.room.guest_access': ({ guest_access }) => ({ guest_can_join: guest_access === 'can_join' }),
-};

@@ -1,12 +1,29 @@
 // Events in the database: appended in one order for the whole server, read back by position, for a viewer.
 
-import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lte, max, or, type SQL, sql } from 'drizzle-orm';
+import {
+  and,
+  asc,
+  countDistinct,
+  desc,
+  eq,
+  gt,
+  inArray,
+  isNotNull,
+  isNull,
+  lte,
+  max,
+  notInArray,
+  or,
+  type SQL,
+  sql,
+} from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
 import { events } from '../db/schema.js';
 import type { Content, EventDraft, RoomEvent } from './event.js';
 import { Extremities } from './extremities.js';
 import { insert, type NewEvent } from './insert.js';
+import type { Page } from './paging.js';
 import type { Extremity } from './pdu.js';
 import { type RelationQuery, relating } from './relations.js';
 import { eventOf, holdsAt, visibleTo } from './rows.js';
@@ -31,6 +48,12 @@ export interface Member {
   readonly userId: string;
   readonly membership: Membership;
   readonly position: number;
+}
+
+export interface JoinedMember {
+  readonly userId: string;
+  /** Of the membership event. */
+  readonly content: Content;
 }
 
 /** Positions, both included. */
@@ -160,18 +183,16 @@ export class EventStore {
     return select(this.#db, and(eq(events.roomId, roomId), isWithin(ranges), visibleTo(viewer)), direction, limit);
   }
 
-  /** Events of a room that relate to one of them, within the ranges. */
+  /** Events of a room that relate to one of them: the page's, and one more. */
   async related(
     roomId: string,
     viewer: string,
     query: RelationQuery,
-    ranges: readonly Range[],
-    direction: Direction,
-    limit: number,
+    { ranges, direction, limit }: Page,
   ): Promise<readonly StoredEvent[]> {
     if (ranges.length === 0) return [];
     const where = and(eq(events.roomId, roomId), relating(roomId, query), isWithin(ranges), visibleTo(viewer));
-    return select(this.#db, where, direction, limit);
+    return select(this.#db, where, direction, limit + 1);
   }
 
   /** Which of the rooms have events after a position. */
@@ -230,6 +251,46 @@ export class EventStore {
     return new Set([...own, ...found.filter(({ membership }) => membership === 'join').map((member) => member.userId)]);
   }
 
+  async joinedMembers(roomId: string, viewer: string): Promise<readonly JoinedMember[]> {
+    const found = await this.#db
+      .selectDistinctOn([events.stateKey], {
+        userId: events.stateKey,
+        membership: events.membership,
+        content: events.content,
+      })
+      .from(events)
+      .where(and(isPresent(roomId, viewer), isNotNull(events.membership)))
+      .orderBy(events.stateKey, desc(events.position));
+    return found.flatMap(({ userId, membership, content }) =>
+      userId !== null && membership === 'join' ? [{ userId, content }] : [],
+    );
+  }
+
+  async countMembers(roomId: string, viewer: string): Promise<number> {
+    const [found] = await this.#db
+      .select({ joined: countDistinct(events.stateKey) })
+      .from(events)
+      .where(and(isPresent(roomId, viewer), eq(events.membership, 'join')));
+    return found?.joined ?? 0;
+  }
+
+  /** A member of a server who is none of those named. */
+  async anyMember(
+    roomId: string,
+    viewer: string,
+    server: string,
+    named: readonly string[],
+  ): Promise<string | undefined> {
+    const ofServer = sql`right(${events.stateKey}, ${server.length + 1}) = ${`:${server}`}`;
+    const isOther = named.length === 0 ? undefined : notInArray(events.stateKey, [...named]);
+    const [found] = await this.#db
+      .select({ userId: events.stateKey })
+      .from(events)
+      .where(and(isPresent(roomId, viewer), eq(events.membership, 'join'), ofServer, isOther))
+      .limit(1);
+    return found?.userId ?? undefined;
+  }
+
   async joinedRooms(userId: string, viewer = userId): Promise<readonly string[]> {
     const memberships = await this.membershipsOf(userId, viewer);
     return memberships.filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId);
@@ -262,6 +323,9 @@ async function select(
     redactedBecause: because && eventOf(because),
   }));
 }
+
+const isPresent = (roomId: string, viewer: string) =>
+  and(eq(events.roomId, roomId), isNull(events.supersededAt), visibleTo(viewer));
 
 const isWithin = (ranges: readonly Range[]) =>
   or(...ranges.map(([from, to]) => sql`${events.position} between ${from} and ${to}`));

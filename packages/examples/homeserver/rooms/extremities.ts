@@ -32,16 +32,18 @@ export class Extremities {
     return seen.sort((a, b) => b.depth - a.depth).slice(0, MAX_PREV_EVENTS);
   }
 
-  /** Events of one room come after those that they name. @returns what to do once the transaction is committed */
+  /** New events come after those that they name. @returns what to do once the transaction is committed */
   async advance(tx: Database, fresh: readonly NewEvent[]): Promise<() => void> {
-    const roomId = fresh[0]?.event.room_id;
-    if (roomId === undefined) return () => undefined;
-    const before = await this.#all(roomId, tx);
-    const after = fresh.reduce(follow, before);
-    await this.#write(tx, roomId, before, after);
+    const advanced = new Map<string, readonly Kept[]>();
+    for (const roomId of new Set(fresh.map(({ event }) => event.room_id))) {
+      const before = await this.#all(roomId, tx);
+      const after = fresh.filter(({ event }) => event.room_id === roomId).reduce(follow, before);
+      await this.#write(tx, roomId, before, after);
+      advanced.set(roomId, after);
+    }
     return () => {
       this.#advances++;
-      this.#remember(roomId, after);
+      for (const [roomId, extremities] of advanced) this.#remember(roomId, extremities);
     };
   }
 

@@ -9,6 +9,7 @@ import { forgotten } from '../db/schema.js';
 import { forbidden, notFound, RefusedByModule, unknownRequest } from '../errors.js';
 import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { EventStore, Membership } from './events.js';
+import { voucherFor } from './restricted-join.js';
 import type { Author, Sender } from './sender.js';
 
 export interface MembershipRequest {
@@ -18,6 +19,8 @@ export interface MembershipRequest {
   /** What else the event says: a reason, `is_direct`, a profile of the client's own. */
   readonly content?: Content;
 }
+
+const WITH_PROFILE: ReadonlySet<Membership> = new Set(['join', 'invite', 'knock']);
 
 export class Memberships {
   readonly #db: Database;
@@ -39,7 +42,11 @@ export class Memberships {
   /** @returns the id of the membership event */
   async change(author: Author, request: MembershipRequest): Promise<string> {
     if (request.membership === 'invite') await this.checkInvite(author, request.target, request.roomId);
-    return this.#sender.send(author, await this.draft(author, request));
+    const draft = await this.draft(author, request);
+    const voucher = await voucherFor(this.#events, draft);
+    if (voucher === undefined) return this.#sender.send(author, draft);
+    const content = { ...draft.content, join_authorised_via_users_server: voucher };
+    return this.#sender.send(author, { ...draft, content });
   }
 
   /** Before an invite is made: do the modules let this user invite that one, and is there such a one? */
@@ -53,13 +60,15 @@ export class Memberships {
 
   /** The event that says so, with the profile of the user whom it is about. */
   async draft(author: Author, { roomId, target, membership, content }: MembershipRequest): Promise<EventDraft> {
-    const profile = membership === 'join' || membership === 'invite' ? await this.#accounts.profile(target) : undefined;
+    const profile = WITH_PROFILE.has(membership) ? await this.#accounts.profile(target) : undefined;
+    // Nobody but the server names who lets a user in: it signs that the user is where he would have to be.
+    const { join_authorised_via_users_server: _, ...rest } = content ?? {};
     return {
       type: 'm.room.member',
       room_id: roomId,
       sender: author.userId,
       state_key: target,
-      content: { ...profile, ...content, membership },
+      content: { ...profile, ...rest, membership },
     };
   }
 

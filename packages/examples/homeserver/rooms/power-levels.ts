@@ -19,7 +19,18 @@ export class PowerLevels {
 
   user(userId: string): number {
     if (!this.#content) return userId === this.#creator ? CREATOR_LEVEL : 0;
-    return level(record(this.#content.users)[userId]) ?? level(this.#content.users_default) ?? 0;
+    return level(record(this.#content.users)[userId]) ?? this.byDefault();
+  }
+
+  /** Those whose level is said of them by name, the most powerful first. */
+  named(): readonly string[] {
+    const userIds = this.#content ? Object.keys(record(this.#content.users)) : this.#creator ? [this.#creator] : [];
+    return userIds.sort((a, b) => this.user(b) - this.user(a));
+  }
+
+  /** What everybody else has. */
+  byDefault(): number {
+    return level(this.#content?.users_default) ?? 0;
   }
 
   /** What sending an event of this type takes. */

@@ -5,24 +5,25 @@ import { type Context, Hono } from 'hono';
 import * as v from 'valibot';
 import { badAlias, forbidden, invalidParam, notFound } from '../errors.js';
 import { readBody, readObject } from '../http/body.js';
-import { type Env, numberFrom } from '../http/context.js';
+import type { Env } from '../http/context.js';
 import { isRoomAlias, isRoomId, isUserId } from '../ids.js';
 import type { Server } from '../server.js';
-import { formatHistoryToken, parseHistoryToken } from '../sync/token.js';
+import { parseHistoryToken } from '../sync/token.js';
 import { clientEvent } from './client-event.js';
 import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { Membership } from './events.js';
-import { readableRanges, within } from './history.js';
+import { readable } from './history.js';
+import { cutPage, readPage } from './paging.js';
 
 const Reason = v.object({ reason: v.optional(v.string()) });
 const Target = v.object({ user_id: v.string(), reason: v.optional(v.string()) });
 
+const Upgrade = v.object({ new_version: v.string() });
+
 const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'leave', 'ban', 'knock']);
-const MAX_MESSAGES = 1000;
-const DEFAULT_MESSAGES = 10;
 
 export function roomRoutes(server: Server): Hono<Env> {
-  const { authenticator, creator, directory, events, memberships, sender } = server;
+  const { authenticator, creator, directory, events, memberships, sender, upgrader } = server;
   const { user } = authenticator;
   const app = new Hono<Env>();
 
@@ -32,23 +33,25 @@ export function roomRoutes(server: Server): Hono<Env> {
 
   // Membership
 
-  const join = async (c: Context<Env>, roomId: string) => {
+  const enter = async (c: Context<Env>, roomId: string, membership: 'join' | 'knock') => {
     const content = await readBody(c, Reason, {});
     const { requester } = c.var;
     const { userId } = requester;
     if (!(await events.state(roomId, userId).get('m.room.create', ''))) throw notFound('Room not found');
-    await memberships.change(requester, { roomId, target: userId, membership: 'join', content });
+    await memberships.change(requester, { roomId, target: userId, membership, content });
     return c.json({ room_id: roomId });
   };
 
-  app.post('/v3/join/:roomIdOrAlias', user, async (c) => {
-    const room = c.req.param('roomIdOrAlias');
-    if (isRoomId(room)) return join(c, room);
+  const roomOf = async (c: Context<Env>): Promise<string> => {
+    const room = c.req.param('roomIdOrAlias') ?? '';
+    if (isRoomId(room)) return room;
     if (!isRoomAlias(room)) throw invalidParam(`${room} is neither a room id nor an alias`);
-    return join(c, await directory.resolve(room, c.var.requester.userId));
-  });
+    return directory.resolve(room, c.var.requester.userId);
+  };
 
-  app.post('/v3/rooms/:roomId/join', user, (c) => join(c, c.req.param('roomId')));
+  app.post('/v3/join/:roomIdOrAlias', user, async (c) => enter(c, await roomOf(c), 'join'));
+  app.post('/v3/rooms/:roomId/join', user, (c) => enter(c, c.req.param('roomId'), 'join'));
+  app.post('/v3/knock/:roomIdOrAlias', user, async (c) => enter(c, await roomOf(c), 'knock'));
 
   app.post('/v3/rooms/:roomId/leave', user, async (c) => {
     const content = await readBody(c, Reason, {});
@@ -96,6 +99,25 @@ export function roomRoutes(server: Server): Hono<Env> {
     return c.json({});
   });
 
+  app.get('/v3/joined_rooms', user, async (c) =>
+    c.json({ joined_rooms: await events.joinedRooms(c.var.requester.userId) }),
+  );
+
+  app.get('/v3/rooms/:roomId/joined_members', user, async (c) => {
+    const roomId = c.req.param('roomId');
+    const { userId } = c.var.requester;
+    const own = await events.state(roomId, userId).get('m.room.member', userId);
+    if (!own || membershipOf(own) !== 'join') throw forbidden('You are not in the room');
+    const members = await events.joinedMembers(roomId, userId);
+    const joined = Object.fromEntries(members.map(({ userId, content }) => [userId, profileIn(content)]));
+    return c.json({ joined });
+  });
+
+  app.post('/v3/rooms/:roomId/upgrade', user, async (c) => {
+    const { new_version } = await readBody(c, Upgrade);
+    return c.json({ replacement_room: await upgrader.upgrade(c.var.requester, c.req.param('roomId'), new_version) });
+  });
+
   // Sending
 
   app.put('/v3/rooms/:roomId/send/:type/:transactionId', user, async (c) => {
@@ -133,14 +155,14 @@ export function roomRoutes(server: Server): Hono<Env> {
   const readableState = async (c: Context<Env>, at = events.head) => {
     const roomId = c.req.param('roomId') ?? '';
     const { userId } = c.var.requester;
-    const [, end] = (await readableRanges(events, roomId, userId)).at(-1) ?? [0, 0];
-    return events.stateAt(roomId, userId, Math.min(end, at));
+    const { until } = await readable(events, roomId, userId);
+    return events.stateAt(roomId, userId, Math.min(until, at));
   };
 
   app.get('/v3/rooms/:roomId/state', user, async (c) => {
     const { userId, deviceId } = c.var.requester;
-    const [, end] = (await readableRanges(events, c.req.param('roomId'), userId)).at(-1) ?? [0, 0];
-    const state = await events.stateSince(c.req.param('roomId'), userId, 0, end);
+    const { until } = await readable(events, c.req.param('roomId'), userId);
+    const state = await events.stateSince(c.req.param('roomId'), userId, 0, until);
     return c.json(state.map((stored) => clientEvent(stored, userId, deviceId)));
   });
 
@@ -194,26 +216,15 @@ export function roomRoutes(server: Server): Hono<Env> {
   app.get('/v3/rooms/:roomId/messages', user, async (c) => {
     const roomId = c.req.param('roomId');
     const { userId, deviceId } = c.var.requester;
-    const direction = c.req.query('dir');
-    if (direction !== 'b' && direction !== 'f') throw invalidParam('dir is either b or f');
-    const backwards = direction === 'b';
-    const [from, to] = [c.req.query('from'), c.req.query('to')];
-    const limit = numberFrom(c.req.query('limit'), { min: 1, max: MAX_MESSAGES, fallback: DEFAULT_MESSAGES });
     if ((await memberships.forgottenBy(userId)).has(roomId)) throw forbidden('You have forgotten this room');
-    const ranges = await readableRanges(events, roomId, userId);
-
-    const start = from === undefined ? (backwards ? events.head : 0) : parseHistoryToken(from);
-    const stop = to === undefined ? (backwards ? 0 : events.head) : parseHistoryToken(to);
-    // Tokens stand behind an event, so the lower one excludes its own.
-    const part = backwards ? within(ranges, stop + 1, start) : within(ranges, start + 1, stop);
-    const found = await events.page(roomId, userId, part, backwards ? 'backwards' : 'forwards', limit + 1);
-    const page = found.slice(0, limit);
-    const last = page.at(-1);
-    const end = found.length > limit && last ? last.position - (backwards ? 1 : 0) : undefined;
+    const { ranges } = await readable(events, roomId, userId);
+    const page = readPage(c.req.query(), ranges, events.head);
+    const { ranges: part, direction, limit } = page;
+    const { events: shown, next } = cutPage(page, await events.page(roomId, userId, part, direction, limit + 1));
     return c.json({
-      start: from ?? formatHistoryToken(start),
-      ...(end === undefined ? {} : { end: formatHistoryToken(end) }),
-      chunk: page.map((stored) => clientEvent(stored, userId, deviceId)),
+      start: page.start,
+      ...(next === undefined ? {} : { end: next }),
+      chunk: shown.map((stored) => clientEvent(stored, userId, deviceId)),
     });
   });
 
@@ -240,6 +251,12 @@ async function targetOf(c: Context<Env>): Promise<{ target: string; content: Con
   if (!isUserId(target)) throw invalidParam(`${target} is no user id`);
   return { target, content: reason === undefined ? {} : { reason } };
 }
+
+/** Under the names that this one endpoint has for them. */
+const profileIn = ({ displayname, avatar_url }: Content) => ({
+  ...(typeof displayname === 'string' ? { display_name: displayname } : {}),
+  ...(typeof avatar_url === 'string' ? { avatar_url } : {}),
+});
 
 const isMembership = (value: unknown): value is Membership => MEMBERSHIPS.has(value);
 

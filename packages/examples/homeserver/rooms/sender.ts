@@ -54,9 +54,7 @@ export class Sender {
     const onlyFor = author.shadowBanned ? author.userId : null;
     const { deviceId } = author;
     const [stored = prepared] = await this.#events.append(async (tx) => {
-      // The room may have changed while the modules were asked.
-      const stands = !this.#events.stateChangedSince(roomId, asked);
-      const signed = stands ? prepared : await this.#rebuild(prepared.event, author, tx);
+      const signed = await this.asOfNow(prepared, author, asked, tx);
       return [{ ...signed, onlyFor, deviceId, transactionId }];
     });
     this.announce([stored], onlyFor);
@@ -92,6 +90,21 @@ export class Sender {
     return signed;
   }
 
+  /**
+   * The event as it is to be stored; the room may have changed since modules were `asked` (a position). Beside a change
+   * of state the event would leave other servers to choose between the two states, and they may choose the old one: so it
+   * is rebuilt, and its id is another one than the modules saw.
+   * @throws MatrixError when it is not allowed any more
+   */
+  async asOfNow(prepared: SignedEvent, { userId }: Author, asked: number, tx: Database): Promise<SignedEvent> {
+    const { room_id: roomId } = prepared.event;
+    if (!this.#events.stateChangedSince(roomId, asked)) return prepared;
+    const now = this.#events.stateAt(roomId, userId, this.#events.head, tx);
+    const signed = await this.#build(prepared.event, now, await this.#events.extremities(roomId, userId, tx));
+    await this.#authorise(signed, now, tx);
+    return signed;
+  }
+
   /** Wakes those who may see the events: of a shadow-banned user's, nobody but himself. */
   announce(events: readonly SignedEvent[], onlyFor: string | null): void {
     if (onlyFor !== null) {
@@ -106,17 +119,6 @@ export class Sender {
 
   async #build(draft: EventDraft, before: StateView, after: readonly Extremity[]): Promise<SignedEvent> {
     return makeEvent(draft, { authEvents: await selectAuthEvents(draft, before), after }, this.#signer);
-  }
-
-  /**
-   * The same event where the room is now. Beside a change of state it would leave other servers to choose between the
-   * two states, and they may choose the old one. Its id is another one than the modules saw.
-   */
-  async #rebuild(event: RoomEvent, { userId }: Author, tx: Database): Promise<SignedEvent> {
-    const now = this.#events.stateAt(event.room_id, userId, this.#events.head, tx);
-    const signed = await this.#build(event, now, await this.#events.extremities(event.room_id, userId, tx));
-    await this.#authorise(signed, now, tx);
-    return signed;
   }
 
   async #authorise({ event, envelope }: SignedEvent, before: StateView, tx?: Database): Promise<void> {

@@ -28,7 +28,7 @@ type Json = Record<string, unknown>;
 
 interface SyncBody {
   readonly next_batch: string;
-  readonly rooms: { readonly join: Json; readonly invite: Json; readonly leave: Json };
+  readonly rooms: { readonly join: Json; readonly invite: Json; readonly knock: Json; readonly leave: Json };
   readonly presence: { readonly events: readonly Json[] };
   readonly account_data: { readonly events: readonly Json[] };
 }
@@ -115,8 +115,11 @@ export class Sync {
     }
 
     const invite: Json = {};
+    const knock: Json = {};
     for (const { roomId, membership, position } of memberships) {
-      if (membership === 'invite' && position > after) invite[roomId] = await this.#inviteBody(view, roomId);
+      if (position <= after) continue;
+      if (membership === 'invite') invite[roomId] = { invite_state: await this.#strippedState(view, roomId) };
+      if (membership === 'knock') knock[roomId] = { knock_state: await this.#strippedState(view, roomId) };
     }
 
     const left = since
@@ -130,7 +133,7 @@ export class Sync {
 
     return {
       next_batch: formatSyncToken(until),
-      rooms: { join, invite, leave },
+      rooms: { join, invite, knock, leave },
       presence: { events: (await this.#presenceFor(view, interest, arrived)).map(presenceEvent) },
       account_data: { events: [] },
     };
@@ -192,15 +195,16 @@ export class Sync {
     return { events: page.slice(0, TIMELINE_LIMIT).reverse(), limited };
   }
 
-  async #inviteBody({ userId, until }: View, roomId: string): Promise<Json> {
+  /** What those get to see of a room who are not in it yet. */
+  async #strippedState({ userId, until }: View, roomId: string): Promise<Json> {
     const state = this.#events.stateAt(roomId, userId, until.events);
     const own = await state.get('m.room.member', userId);
     const shown = await state.getAll([
-      ...INVITE_STATE.map((type) => [type, ''] as const),
+      ...STRIPPED_STATE.map((type) => [type, ''] as const),
       ['m.room.member', own?.sender ?? userId],
       ...(own?.sender === userId ? [] : [['m.room.member', userId] as const]),
     ]);
-    return { invite_state: { events: shown.map(strippedEvent) } };
+    return { events: shown.map(strippedEvent) };
   }
 
   async #presenceFor(
@@ -231,7 +235,7 @@ interface RoomNews {
   readonly before: number;
 }
 
-const INVITE_STATE = [
+const STRIPPED_STATE = [
   'm.room.create',
   'm.room.join_rules',
   'm.room.canonical_alias',
@@ -258,5 +262,5 @@ const presenceEvent = (state: UserPresenceState): Json => ({
   content: presenceContent(state),
 });
 
-const hasNews = ({ rooms: { join, invite, leave }, presence }: SyncBody) =>
-  [join, invite, leave].some((rooms) => Object.keys(rooms).length > 0) || presence.events.length > 0;
+const hasNews = ({ rooms: { join, invite, knock, leave }, presence }: SyncBody) =>
+  [join, invite, knock, leave].some((rooms) => Object.keys(rooms).length > 0) || presence.events.length > 0;

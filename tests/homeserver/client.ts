@@ -50,6 +50,7 @@ export interface SyncBody {
   readonly rooms: {
     readonly join: Readonly<Record<string, RoomSync>>;
     readonly invite: Readonly<Record<string, { readonly invite_state: { readonly events: readonly ClientEvent[] } }>>;
+    readonly knock: Readonly<Record<string, { readonly knock_state: { readonly events: readonly ClientEvent[] } }>>;
     readonly leave: Readonly<Record<string, RoomSync>>;
   };
   readonly presence: { readonly events: readonly PresenceEvent[] };
@@ -59,6 +60,22 @@ export interface MessagesBody {
   readonly chunk: readonly ClientEvent[];
   readonly start: string;
   readonly end?: string;
+}
+
+export interface ContextBody {
+  readonly start: string;
+  readonly end: string;
+  readonly event: ClientEvent;
+  readonly events_before: readonly ClientEvent[];
+  readonly events_after: readonly ClientEvent[];
+  readonly state: readonly ClientEvent[];
+}
+
+export interface RelationsBody {
+  readonly chunk: readonly ClientEvent[];
+  readonly next_batch?: string;
+  readonly prev_batch?: string;
+  readonly recursion_depth?: number;
 }
 
 type Body = NonNullable<RequestInit['body']>;
@@ -166,6 +183,16 @@ export class Client {
   async join(roomIdOrAlias: string): Promise<string> {
     return (await this.post<{ room_id: string }>(`${CLIENT}/join/${e(roomIdOrAlias)}`)).room_id;
   }
+  async knock(roomIdOrAlias: string, reason?: string): Promise<string> {
+    return (await this.post<{ room_id: string }>(`${CLIENT}/knock/${e(roomIdOrAlias)}`, { reason })).room_id;
+  }
+  async upgrade(roomId: string, new_version = '11'): Promise<string> {
+    const path = `${CLIENT}/rooms/${e(roomId)}/upgrade`;
+    return (await this.post<{ replacement_room: string }>(path, { new_version })).replacement_room;
+  }
+  summary = (roomIdOrAlias: string) => this.get(`/_matrix/client/v1/room_summary/${e(roomIdOrAlias)}`);
+  joinedRooms = () => this.get<{ joined_rooms: string[] }>(`${CLIENT}/joined_rooms`);
+  joinedMembers = (roomId: string) => this.get<{ joined: Json }>(`${CLIENT}/rooms/${e(roomId)}/joined_members`);
   leave = (roomId: string) => this.post(`${CLIENT}/rooms/${e(roomId)}/leave`);
   forget = (roomId: string) => this.post(`${CLIENT}/rooms/${e(roomId)}/forget`);
   invite = (roomId: string, user_id: string) => this.post(`${CLIENT}/rooms/${e(roomId)}/invite`, { user_id });
@@ -198,6 +225,17 @@ export class Client {
     this.get<MessagesBody>(`${CLIENT}/rooms/${e(roomId)}/messages`, query);
   members = (roomId: string, query?: Options['query']) =>
     this.get<{ chunk: ClientEvent[] }>(`${CLIENT}/rooms/${e(roomId)}/members`, query);
+
+  event = (roomId: string, eventId: string) =>
+    this.get<ClientEvent>(`${CLIENT}/rooms/${e(roomId)}/event/${e(eventId)}`);
+  context = (roomId: string, eventId: string, limit?: number) =>
+    this.get<ContextBody>(`${CLIENT}/rooms/${e(roomId)}/context/${e(eventId)}`, { limit });
+  /** @param kind a relation type, and an event type behind it */
+  relations = (roomId: string, eventId: string, kind: readonly string[] = [], query?: Options['query']) =>
+    this.get<RelationsBody>(
+      ['/_matrix/client/v1/rooms', e(roomId), 'relations', e(eventId), ...kind.map(e)].join('/'),
+      query,
+    );
 
   // Directory
 

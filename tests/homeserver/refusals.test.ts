@@ -170,6 +170,34 @@ t.test('nobody gives away, or takes, more power than he has', async (t) => {
   await refuses(t, bob.setState(room, 'm.room.topic', { topic: 'x' }), forbidden, 'he has taken his own power');
 });
 
+t.test('nobody speaks for another', async (t) => {
+  const room = await publicRoom();
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(room)}/send/m.room.message/forged`;
+  const forged = { body: 'not hers', sender: alice.userId };
+  const { event_id } = await bob.request<{ event_id: string }>('PUT', path, forged, {
+    query: { user_id: alice.userId },
+  });
+  t.match(await alice.event(room, event_id), { sender: bob.userId });
+  const remote = { type: 'm.room.message', room_id: room, sender: '@mallory:elsewhere.example', content: {} };
+  await refuses(
+    t,
+    async () => server.host.createAndSendEvent(remote),
+    forbidden,
+    'a module, for a user of another server',
+  );
+});
+
+t.test('a room of another version', async (t) => {
+  for (const version of ['1', '10', '12', 'org.example.own', 11]) {
+    await refuses(t, alice.createRoom({ room_version: version }), {
+      status: 400,
+      errcode: 'M_UNSUPPORTED_ROOM_VERSION',
+    });
+  }
+  const room = await alice.createRoom({ room_version: '11', creation_content: { room_version: '1', creator: '@x:y' } });
+  t.match(await alice.getState(room, 'm.room.create'), { room_version: '11' });
+});
+
 t.test('a room is created once', async (t) => {
   const room = await publicRoom();
   await refuses(t, alice.setState(room, 'm.room.create', { room_version: '11' }), forbidden);

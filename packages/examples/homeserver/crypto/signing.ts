@@ -36,8 +36,8 @@ export class SigningKey {
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /** The object with the signer's signature added to those that it has. */
-export function signJson<T extends { readonly signatures?: Signatures }>(
-  object: T,
+export function signJson<T extends object>(
+  object: T & { readonly signatures?: Signatures },
   { serverName, key }: Signer,
 ): T & { readonly signatures: Signatures } {
   const signature = key.sign(signedPart(object));

@@ -147,7 +147,11 @@ t.test('relations', async (t) => {
   const liked = await relate(bob, root, 'm.annotation', 'm.reaction', { key: '👍' });
   const edit = await relate(alice, reply, 'm.replace');
   await relate(bob, '$elsewhere', 'm.thread');
-  await bob.send(room, 'm.room.message', { 'm.relates_to': 'nonsense' });
+  for (const nonsense of ['nonsense', { event_id: root }, { event_id: 7, rel_type: 'm.thread' }]) {
+    await bob.send(room, 'm.room.message', { 'm.relates_to': nonsense });
+  }
+  await relate(bob, root, 'm.thread\0');
+  await relate(bob, '$a\0b', 'm.thread');
 
   const ids = async (...args: Parameters<Client['relations']>) =>
     (await alice.relations(...args)).chunk.map(({ event_id }) => event_id);
@@ -167,7 +171,16 @@ t.test('relations', async (t) => {
 
   await bob.redact(room, liked);
   t.same(await ids(room, root), [reply], 'what is redacted relates to nothing');
+  const elsewhere = await alice.createRoom({});
+  await relate(alice, root, 'm.thread');
+  const away = await alice.send(elsewhere, 'm.room.message', {
+    'm.relates_to': { rel_type: 'm.thread', event_id: root },
+  });
+  await relate(alice, away, 'm.thread');
+  t.equal((await ids(room, root, [], { recurse: 'true' })).length, 3, 'nothing comes by way of another room');
   await refuses(t, alice.relations(room, '$nothing'), notFound);
+  await refuses(t, alice.relations(room, 'nonsense'), notFound);
+  await refuses(t, alice.relations(room, '$a\0b'), { status: 400, errcode: 'M_INVALID_PARAM' });
   await refuses(t, alice.relations(room, root, [], { dir: 'x' }), { status: 400, errcode: 'M_INVALID_PARAM' });
 });
 

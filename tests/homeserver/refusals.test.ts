@@ -222,6 +222,7 @@ t.test('events that break the format', async (t) => {
   await refuses(t, send({ large: 2 ** 60 }), { status: 400, errcode: 'M_BAD_JSON' });
   await refuses(t, send({ deep: nested(200) }), { status: 400, errcode: 'M_BAD_JSON' });
   await refuses(t, alice.setState(room, 'm.custom', {}, 'a\0b'), { status: 400, errcode: 'M_INVALID_PARAM' });
+  await refuses(t, alice.getState(room, 'm.custom', 'a\0b'), { status: 400, errcode: 'M_INVALID_PARAM' });
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(room)}/send/m.room.message/list`;
   await refuses(t, bob.put(path, []), { status: 400, errcode: 'M_BAD_JSON' });
   await refuses(t, new Client(server.url).put(path, {}), { status: 401, errcode: 'M_MISSING_TOKEN' });

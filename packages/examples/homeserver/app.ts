@@ -3,7 +3,7 @@
 import { Hono } from 'hono';
 import { accountRoutes } from './accounts/routes.js';
 import { userDirectoryRoutes } from './accounts/user-directory.js';
-import { errorResponse, internalError, unrecognized } from './errors.js';
+import { errorResponse, internalError, invalidParam, unrecognized } from './errors.js';
 import type { Env } from './http/context.js';
 import { clientMediaRoutes, mediaRoutes } from './media/routes.js';
 import { PAGE_PATH, pageRoutes } from './page/routes.js';
@@ -30,6 +30,11 @@ const CLIENT_ROUTES = [
 export function createApp(server: Server): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/_matrix/client/versions', (c) => c.json({ versions: VERSIONS, unstable_features: {} }));
+  app.use('/_matrix/*', async (c, next) => {
+    // No identifier contains NUL, and PostgreSQL's text cannot.
+    if (c.req.path.includes('\0')) throw invalidParam('The path may not contain NUL');
+    await next();
+  });
   for (const routes of CLIENT_ROUTES) app.route('/_matrix/client', routes(server));
   app.route('/_matrix/media', mediaRoutes(server));
   app.route(PAGE_PATH, pageRoutes(server));

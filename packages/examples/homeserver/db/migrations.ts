@@ -84,9 +84,10 @@ export const migrations: readonly Migration[] = [
        room_id text not null references rooms,
        event_id text not null,
        depth bigint not null,
-       only_for text,
-       primary key (room_id, event_id)
+       only_for text
      )`,
+    // Of the room alone: a row whose indexed columns stay the same is changed where it is.
+    `create index extremities_by_room on forward_extremities (room_id)`,
     // Events from before have random ids and no envelope: their rooms go on, and stay this server's own.
     `insert into forward_extremities (room_id, event_id, depth, only_for)
        select distinct on (room_id, only_for) room_id, event_id, 0, only_for from events

@@ -98,7 +98,7 @@ export const forwardExtremities = pgTable(
     depth: bigint('depth', { mode: 'number' }).notNull(),
     onlyFor: text('only_for'),
   },
-  (table) => [primaryKey({ columns: [table.roomId, table.eventId] })],
+  (table) => [index('extremities_by_room').on(table.roomId)],
 );
 
 export const aliases = pgTable(

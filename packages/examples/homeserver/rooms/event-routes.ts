@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono';
 import { notFound } from '../errors.js';
 import { type Env, numberFrom } from '../http/context.js';
+import { isEventId } from '../ids.js';
 import type { Server } from '../server.js';
 import { formatHistoryToken } from '../sync/token.js';
 import { clientEvent } from './client-event.js';
@@ -21,7 +22,7 @@ export function eventRoutes({ authenticator, events, memberships }: Server): Hon
   const visibleEvent = async (c: Context<Env>) => {
     const { roomId = '', eventId = '' } = c.req.param() as Record<string, string>;
     const { userId } = c.var.requester;
-    const stored = await events.get(eventId, userId);
+    const stored = isEventId(eventId) ? await events.get(eventId, userId) : undefined;
     const isForgotten = (await memberships.forgottenBy(userId)).has(roomId);
     if (stored?.event.room_id !== roomId || isForgotten) throw notFound('Event not found');
     const ranges = visibleRanges(await events.historyOf(roomId, userId), userId, events.head);

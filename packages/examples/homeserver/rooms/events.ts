@@ -25,7 +25,7 @@ import { Extremities } from './extremities.js';
 import { insert, type NewEvent } from './insert.js';
 import type { Page } from './paging.js';
 import type { Extremity } from './pdu.js';
-import { type RelationQuery, relating } from './relations.js';
+import { type RelationQuery, relatedPositions } from './relations.js';
 import { eventOf, holdsAt, visibleTo } from './rows.js';
 import { keyOf, type StateView } from './state.js';
 import { StoredState } from './stored-state.js';
@@ -184,15 +184,10 @@ export class EventStore {
   }
 
   /** Events of a room that relate to one of them: the page's, and one more. */
-  async related(
-    roomId: string,
-    viewer: string,
-    query: RelationQuery,
-    { ranges, direction, limit }: Page,
-  ): Promise<readonly StoredEvent[]> {
-    if (ranges.length === 0) return [];
-    const where = and(eq(events.roomId, roomId), relating(roomId, query), isWithin(ranges), visibleTo(viewer));
-    return select(this.#db, where, direction, limit + 1);
+  async related(roomId: string, viewer: string, query: RelationQuery, page: Page): Promise<readonly StoredEvent[]> {
+    if (page.ranges.length === 0) return [];
+    const positions = await relatedPositions(this.#db, roomId, viewer, query, page);
+    return positions.length === 0 ? [] : select(this.#db, inArray(events.position, [...positions]), page.direction);
   }
 
   /** Which of the rooms have events after a position. */

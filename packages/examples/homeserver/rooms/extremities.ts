@@ -68,13 +68,21 @@ export class Extremities {
     if (this.#known.size > MAX_KNOWN_ROOMS && oldest !== undefined) this.#known.delete(oldest);
   }
 
+  /** Where one event takes the place of one, as nearly always, its row is changed: this is on the way of every event. */
   async #write(tx: Database, roomId: string, before: readonly Kept[], after: readonly Kept[]): Promise<void> {
-    const gone = before.filter((kept) => !after.includes(kept)).map(({ eventId }) => eventId);
+    const [replaced, ...gone] = before.filter((kept) => !after.includes(kept)).map(({ eventId }) => eventId);
     const added = after.filter((kept) => !before.includes(kept)).map((kept) => ({ ...kept, roomId }));
-    const isGone = and(eq(forwardExtremities.roomId, roomId), inArray(forwardExtremities.eventId, gone));
-    const deletion = tx.$with('deletion').as(tx.delete(forwardExtremities).where(isGone).returning());
-    // One statement for both: this is on the way of every event.
-    await (gone.length > 0 ? tx.with(deletion) : tx).insert(forwardExtremities).values(added);
+    const inRoom = eq(forwardExtremities.roomId, roomId);
+    const first = replaced === undefined ? undefined : added.shift();
+    if (replaced !== undefined && first) {
+      await tx
+        .update(forwardExtremities)
+        .set(first)
+        .where(and(inRoom, eq(forwardExtremities.eventId, replaced)));
+    }
+    if (gone.length > 0)
+      await tx.delete(forwardExtremities).where(and(inRoom, inArray(forwardExtremities.eventId, gone)));
+    if (added.length > 0) await tx.insert(forwardExtremities).values(added);
   }
 }
 

@@ -1,9 +1,11 @@
 // How events relate to each other (client-server API, "Relationships between events"): by what they say under
 // `m.relates_to`, where it stays readable when the rest is encrypted.
 
-import { and, eq, type SQL, sql } from 'drizzle-orm';
-import { events } from '../db/schema.js';
+import { sql } from 'drizzle-orm';
+import type { Database } from '../db/database.js';
+import { isEventId } from '../ids.js';
 import type { Content } from './event.js';
+import type { Page } from './paging.js';
 import { record } from './power-levels.js';
 
 export interface Relation {
@@ -13,8 +15,9 @@ export interface Relation {
 
 export function relationOf(content: Content): Relation {
   const { event_id: relatesTo, rel_type: relType } = record(content['m.relates_to']);
-  const isRelation = typeof relatesTo === 'string' && typeof relType === 'string';
-  return isRelation ? { relatesTo, relType } : { relatesTo: null, relType: null };
+  // PostgreSQL's text has no NUL.
+  const isRelation = isEventId(relatesTo) && typeof relType === 'string' && !relType.includes('\0');
+  return isRelation ? { relatesTo: String(relatesTo), relType } : { relatesTo: null, relType: null };
 }
 
 /** Which events to find: those that relate to `eventId`. */
@@ -29,20 +32,38 @@ export interface RelationQuery {
 /** How long such a way may be; the specification recommends 3. */
 export const MAX_RECURSION = 3;
 
-export function relating(roomId: string, { eventId, relType, eventType, recurse }: RelationQuery): SQL | undefined {
-  const ofKind = and(
-    relType === undefined ? undefined : eq(events.relType, relType),
-    eventType === undefined ? undefined : eq(events.type, eventType),
-  );
-  if (!recurse) return and(eq(events.relatesTo, eventId), ofKind);
-  const tree = sql`(
-    with recursive related (event_id, distance) as (
-      select event_id, 1 from events where relates_to = ${eventId} and room_id = ${roomId}
+/**
+ * The positions of a page of related events, and of one more.
+ *
+ * Nothing but `relates_to` leads to them: with a room in the condition, or an order to keep, PostgreSQL may prefer to walk
+ * through the room's events.
+ */
+export async function relatedPositions(
+  db: Database,
+  roomId: string,
+  viewer: string,
+  { eventId, relType, eventType, recurse }: RelationQuery,
+  { ranges, direction, limit }: Page,
+): Promise<readonly number[]> {
+  const within = ranges.map(([from, to]) => sql`position between ${from} and ${to}`);
+  const related = sql`(
+    with recursive related as (
+      select event_id, position, room_id, type, rel_type, only_for, 1 as distance
+      from events where relates_to = ${eventId}
       union
-      select e.event_id, related.distance + 1 from events e join related on e.relates_to = related.event_id
-      where e.room_id = ${roomId} and related.distance < ${MAX_RECURSION}
+      select e.event_id, e.position, e.room_id, e.type, e.rel_type, e.only_for, related.distance + 1
+      from related join events e on e.relates_to = related.event_id
+      where related.room_id = ${roomId} and related.distance < ${recurse ? MAX_RECURSION : 1}
     )
-    select event_id from related
-  )`;
-  return and(sql`${events.eventId} in ${tree}`, ofKind);
+    select distinct position from related
+    where room_id = ${roomId} and (only_for is null or only_for = ${viewer}) and (${sql.join(within, sql` or `)})
+      ${relType === undefined ? sql`` : sql`and rel_type = ${relType}`}
+      ${eventType === undefined ? sql`` : sql`and type = ${eventType}`}
+  ) as found`;
+  const found = await db
+    .select({ position: sql`position`.mapWith(Number) })
+    .from(related)
+    .orderBy(direction === 'forwards' ? sql`position asc` : sql`position desc`)
+    .limit(limit + 1);
+  return found.map(({ position }) => position);
 }

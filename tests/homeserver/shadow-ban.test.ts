@@ -101,6 +101,37 @@ t.test('what he does to others does nothing', async (t) => {
   t.match(await ghost.getState(room, 'm.room.member', bob.userId), { membership: 'ban' });
 });
 
+t.test('what he does to himself he sees', async (t) => {
+  const room = await alice.createRoom({ preset: 'public_chat' });
+  await ghost.join(room);
+  const id = await ghost.say(room, 'oops');
+  await ghost.redact(room, id);
+  t.same((await ghost.event(room, id)).content, {});
+  await refuses(t, alice.event(room, id), { status: 404, errcode: 'M_NOT_FOUND' });
+  const own = await ghost.createRoom({});
+  await ghost.say(own, 'one');
+  await ghost.say(own, 'two');
+  await refuses(t, ghost.setState(own, 'm.room.create', { room_version: '11' }), { status: 403 }, 'it is a room');
+});
+
+t.test('the room that he replaces stays what it is', async (t) => {
+  const room = await alice.createRoom({
+    preset: 'public_chat',
+    visibility: 'public',
+    room_alias_name: 'stays',
+    power_level_content_override: { users: { [alice.userId]: 100, [ghost.userId]: 100 } },
+  });
+  await ghost.join(room);
+  const replacement = await ghost.upgrade(room);
+  t.match(await ghost.getState(room, 'm.room.tombstone'), { replacement_room: replacement });
+  await refuses(t, alice.getState(room, 'm.room.tombstone'), { status: 404 });
+  await refuses(t, alice.summary(replacement), { status: 404 });
+  t.match(await alice.resolve('#stays:example.com'), { room_id: room });
+  t.ok((await alice.publicRooms()).chunk.some(({ room_id }) => room_id === room));
+  await bob.join(room);
+  await bob.say(room, 'everybody may still talk');
+});
+
 t.test('what others do to him counts', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat' });
   await ghost.join(room);

@@ -11,6 +11,7 @@ import { openDatabase } from '../../packages/examples/homeserver/db/database.ts'
 import { events } from '../../packages/examples/homeserver/db/schema.ts';
 import { contentHash, type Pdu, referenceHash } from '../../packages/examples/homeserver/rooms/pdu.ts';
 import { redactedPdu } from '../../packages/examples/homeserver/rooms/redaction.ts';
+import { allowed } from './fake-modules.ts';
 import { quiet, SERVER_NAME, startServer } from './harness.ts';
 
 const SEED = 'YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1';
@@ -99,6 +100,20 @@ t.test('what the homeserver stores', async (t) => {
   // Each of these changes the state while the others are on their way.
   await Promise.all(['a', 'b', 'c', 'd'].map((topic) => alice.setState(room, 'm.room.topic', { topic })));
   await alice.ban(room, bob.userId);
+  server.fake.answers = {
+    checkEventAllowed: (event) => ({
+      ...allowed,
+      replacement: { module: 'fake', event: { ...event, content: { body: 'replaced' } } },
+    }),
+  };
+  const replaced = await alice.say(room, 'said');
+  server.fake.answers = {
+    checkRegistrationForSpam: () => ({ behaviour: 'shadow_ban', module: 'fake', failures: [], observed: [] }),
+  };
+  const ghost = await server.register('ghost');
+  await ghost.join(room);
+  const unseen = [await ghost.say(room, 'unseen'), await ghost.say(room, 'unseen, too')];
+  await alice.say(room, 'after them');
   await server.close();
 
   const key = await openSigningKey(join(dataDir, 'signing.key'));
@@ -119,12 +134,19 @@ t.test('what the homeserver stores', async (t) => {
     known.set(eventId, pdu);
   }
   const byType = (type: string) => pdus.filter(({ pdu }) => pdu.type === type).map(({ pdu }) => pdu);
-  t.equal(byType('m.room.message').length, 33);
+  t.equal(byType('m.room.message').length, 37);
+  t.same(known.get(replaced)?.content, { body: 'replaced' });
+  t.ok(known.get(unseen[1] ?? '')?.prev_events.includes(unseen[0] ?? ''));
+  t.same(
+    byType('m.room.message').at(-1)?.prev_events,
+    [replaced],
+    'what only one sees comes before nothing of the others',
+  );
   t.equal(byType('m.room.redaction')[0]?.content.redacts, pdus.find(({ redacted }) => redacted)?.eventId);
   t.same(byType('m.room.create')[0]?.auth_events, []);
 
   const typesOf = (ids: readonly string[]) => ids.map((id) => `${known.get(id)?.type}|${known.get(id)?.state_key}`);
-  const [ban] = byType('m.room.member').slice(-1);
+  const ban = byType('m.room.member').find(({ content }) => content.membership === 'ban');
   t.same(typesOf(ban?.auth_events ?? []).sort(), [
     'm.room.create|',
     `m.room.member|${alice.userId}`,

@@ -93,9 +93,19 @@ t.test('what the homeserver stores', async (t) => {
   const bob = await server.register('bob');
   const room = await alice.createRoom({ preset: 'public_chat', topic: 'Signed' });
   await bob.join(room);
+  server.fake.answers = { checkEventForSpam: waitForEachOther(30) };
   await Promise.all(Array.from({ length: 30 }, (_, index) => alice.say(room, `at once ${index}`)));
+  server.fake.answers = {};
   await alice.say(room, 'alone');
   await alice.say(room, 'alone again');
+  server.fake.answers = {
+    async checkEventForSpam(event) {
+      if (event.type === 'm.room.name') await alice.say(room, 'while she names the room');
+      return allowed;
+    },
+  };
+  await alice.setState(room, 'm.room.name', { name: 'Name' });
+  server.fake.answers = {};
   await bob.redact(room, await bob.say(room, 'oops'), 'typo');
   // Each of these changes the state while the others are on their way.
   await Promise.all(['a', 'b', 'c', 'd'].map((topic) => alice.setState(room, 'm.room.topic', { topic })));
@@ -119,7 +129,10 @@ t.test('what the homeserver stores', async (t) => {
   const key = await openSigningKey(join(dataDir, 'signing.key'));
   const pdus = await storedPdus(join(dataDir, 'db'));
   const known = new Map<string, Pdu>();
-  for (const { eventId, pdu, redacted } of pdus) {
+  let extremities: string[] = [];
+  let widest = 0;
+  let lastState = 0;
+  for (const { eventId, pdu, redacted, ofOne } of pdus) {
     t.equal(referenceHash(pdu), eventId, `${pdu.type} is called by its hash`);
     t.equal(contentHash(pdu) === pdu.hashes.sha256, !redacted, 'the content is what was hashed, or redacted');
     const signature = pdu.signatures[SERVER_NAME]?.[key.id] ?? '';
@@ -132,9 +145,18 @@ t.test('what the homeserver stores', async (t) => {
     );
     t.equal(pdu.depth, 1 + Math.max(0, ...pdu.prev_events.map((id) => known.get(id)?.depth ?? Number.NaN)));
     known.set(eventId, pdu);
+    if (ofOne) continue;
+    extremities = [...extremities.filter((id) => !pdu.prev_events.includes(id)), eventId];
+    t.ok(extremities.length <= 20, 'the next event can name all that it comes after');
+    widest = Math.max(widest, extremities.length);
+    t.ok(pdu.depth > lastState, 'nothing stands beside a state event');
+    if (!('state_key' in pdu)) continue;
+    t.same(extremities, [eventId], 'nor a state event beside anything');
+    lastState = pdu.depth;
   }
+  t.equal(widest, 20, 'messages may stand beside each other');
   const byType = (type: string) => pdus.filter(({ pdu }) => pdu.type === type).map(({ pdu }) => pdu);
-  t.equal(byType('m.room.message').length, 37);
+  t.equal(byType('m.room.message').length, 38);
   t.same(known.get(replaced)?.content, { body: 'replaced' });
   t.ok(known.get(unseen[1] ?? '')?.prev_events.includes(unseen[0] ?? ''));
   t.same(
@@ -169,14 +191,29 @@ t.test('what the homeserver stores', async (t) => {
   }
 });
 
+/** An answer that comes when so many are waiting for it. */
+function waitForEachOther(count: number) {
+  let asked = 0;
+  let open = () => undefined as void;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return async () => {
+    if (++asked === count) open();
+    await gate;
+    return allowed;
+  };
+}
+
 /** In the order in which they were stored. */
 async function storedPdus(folder: string) {
   const { db, close } = await openDatabase(folder, quiet);
   const rows = await db.select().from(events).orderBy(events.position);
   await close();
-  return rows.map(({ eventId, type, roomId, sender, content, stateKey, originServerTs, envelope, redactedBy }) => {
+  return rows.map((row) => {
+    const { eventId, type, roomId, sender, content, stateKey, originServerTs, envelope } = row;
     const event = { type, room_id: roomId, sender, content, origin_server_ts: originServerTs };
     const pdu = { ...event, ...(stateKey === null ? {} : { state_key: stateKey }), ...envelope } as Pdu;
-    return { eventId, pdu, redacted: redactedBy !== null };
+    return { eventId, pdu, redacted: row.redactedBy !== null, ofOne: row.onlyFor !== null };
   });
 }

@@ -12,8 +12,6 @@ interface Kept extends Extremity {
   readonly onlyFor: string | null;
 }
 
-/** What an event may name ("prev_events"). The others wait for the next one. */
-const MAX_PREV_EVENTS = 20;
 const MAX_KNOWN_ROOMS = 10_000;
 
 export class Extremities {
@@ -26,10 +24,8 @@ export class Extremities {
     this.#db = db;
   }
 
-  /** The deepest of those that `viewer` sees. */
   async of(roomId: string, viewer: string, db = this.#db): Promise<readonly Extremity[]> {
-    const seen = (await this.#all(roomId, db)).filter(({ onlyFor }) => onlyFor === null || onlyFor === viewer);
-    return seen.sort((a, b) => b.depth - a.depth).slice(0, MAX_PREV_EVENTS);
+    return (await this.#all(roomId, db)).filter(({ onlyFor }) => onlyFor === null || onlyFor === viewer);
   }
 
   /** New events come after those that they name. @returns what to do once the transaction is committed */

@@ -48,6 +48,8 @@ export interface Extremity {
   readonly depth: number;
 }
 
+/** How many events a new one may come after. */
+export const MAX_PREV_EVENTS = 20;
 const MAX_EVENT_BYTES = 65_536;
 const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 

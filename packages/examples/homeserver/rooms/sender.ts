@@ -1,7 +1,7 @@
 // The way of an event that is made on this server: built, shown to the modules, authorised, stored, told to those who wait.
 //
-//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> rebuilt and authorised again if the
-//   room's state changed, stored
+//   checkEventAllowed -> (replacement: rebuilt) -> authorisation -> checkEventForSpam -> rebuilt and authorised again if it
+//   does not fit to what was stored meanwhile -> stored
 //
 // Nothing is locked while modules are asked. They may take their time, and may send events of their own meanwhile.
 
@@ -15,7 +15,7 @@ import { authKeys, selectAuthEvents } from './authorisation/auth-events.js';
 import { authorise } from './authorisation/rules.js';
 import { type EventDraft, ROOM_VERSION, type RoomEvent } from './event.js';
 import type { EventStore } from './events.js';
-import { type Extremity, makeEvent, type SignedEvent } from './pdu.js';
+import { type Extremity, MAX_PREV_EVENTS, makeEvent, type SignedEvent } from './pdu.js';
 import { PowerLevels } from './power-levels.js';
 import type { StateView } from './state.js';
 
@@ -91,16 +91,16 @@ export class Sender {
   }
 
   /**
-   * The event as it is to be stored; the room may have changed since modules were `asked` (a position). Beside a change
-   * of state the event would leave other servers to choose between the two states, and they may choose the old one: so it
-   * is rebuilt, and its id is another one than the modules saw.
+   * The event as it is to be stored, although others may have been since modules were `asked` (a position). It may stand
+   * beside some; otherwise it is rebuilt, and its id is another one than the modules saw.
    * @throws MatrixError when it is not allowed any more
    */
   async asOfNow(prepared: SignedEvent, { userId }: Author, asked: number, tx: Database): Promise<SignedEvent> {
     const { room_id: roomId } = prepared.event;
-    if (!this.#events.stateChangedSince(roomId, asked)) return prepared;
+    const after = await this.#events.extremities(roomId, userId, tx);
+    if (!this.#events.stateChangedSince(roomId, asked) && mayStandBeside(prepared, after)) return prepared;
     const now = this.#events.stateAt(roomId, userId, this.#events.head, tx);
-    const signed = await this.#build(prepared.event, now, await this.#events.extremities(roomId, userId, tx));
+    const signed = await this.#build(prepared.event, now, after);
     await this.#authorise(signed, now, tx);
     return signed;
   }
@@ -127,6 +127,16 @@ export class Sender {
     const target = await this.#events.get(event.redacts, event.sender, tx);
     await checkRedaction(event, target?.event, before);
   }
+}
+
+/**
+ * Events that were made at the same time leave other servers with as many states of the room, to make one of. They are all
+ * the same as long as a state event stands alone; where they differ, the old state might be chosen. And there shall be no
+ * more of them than the next event can name.
+ */
+function mayStandBeside({ event, envelope }: SignedEvent, extremities: readonly Extremity[]): boolean {
+  const beside = extremities.filter(({ eventId }) => !envelope.prev_events.includes(eventId)).length;
+  return event.state_key === undefined ? beside < MAX_PREV_EVENTS : beside === 0;
 }
 
 /** Client-server API, "Redactions": of one's own events, or with the power to redact. The rules leave it to the servers. */

@@ -207,7 +207,7 @@ function waitForEachOther(count: number) {
 
 /** In the order in which they were stored. */
 async function storedPdus(folder: string) {
-  const { db, close } = await openDatabase(folder, quiet);
+  const { db, close } = await openDatabase({ folder }, quiet);
   const rows = await db.select().from(events).orderBy(events.position);
   await close();
   return rows.map((row) => {

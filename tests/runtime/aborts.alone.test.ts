@@ -239,6 +239,20 @@ t.test('a restart during which another module takes the hull down', async (t) =>
   t.match(status(modules, 'slow'), { state: 'running' });
 });
 
+t.test('a restart during which the hull ends, and the module itself is suspected', async (t) => {
+  const modules = await start(t, [{ module: './setups.ts#SlowToSetUp', id: 'slow' }, puppet('idle')]);
+  await warm();
+  const profile = { user_id: '@alice:example.com', display_name: null, avatar_url: null };
+  const asked = modules.spamChecker.checkUsernameForSpam(profile, '@bob:example.com');
+  const restarting = modules.restart('slow');
+  await sleep(300);
+  process.kill(pidOf(modules, 'slow') as number, 'SIGKILL');
+  await restarting;
+  t.match(modules.hulls, [{ modules: ['slow'] }]);
+  t.match(status(modules, 'slow'), { state: 'running' });
+  await asked;
+});
+
 t.test('the same at set-up', async (t) => {
   for (const name of ['AbortsAtSetup', 'UnendableAtSetup']) {
     const bad = { module: `./aborts.ts#${name}`, id: 'bad', setup_timeout: '3s', limits: { memory: '16MiB' } };

@@ -341,10 +341,12 @@ export class SupervisedModule implements Askable {
 
   /** A module whose cell is lost with its hull may be innocent: alone in a hull it shows. @throws what the step throws */
   async orAlone<T>(step: () => Promise<T>): Promise<T> {
+    const wasAlone = this.hasOwnHull;
     try {
       return await step();
     } catch (error) {
-      if (!isLostWithHull(error) || this.hasOwnHull) throw error;
+      // The end of the hull may have made a suspect of it, so that it is to live alone from now on; it did not yet.
+      if (!isLostWithHull(error) || wasAlone) throw error;
       this.quarantine();
       return step();
     }

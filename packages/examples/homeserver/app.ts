@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { accountRoutes } from './accounts/routes.js';
 import { userDirectoryRoutes } from './accounts/user-directory.js';
 import { errorResponse, internalError, invalidParam, unrecognized } from './errors.js';
+import { federationRoutes } from './federation/routes.js';
 import type { Env } from './http/context.js';
 import { clientMediaRoutes, mediaRoutes } from './media/routes.js';
 import { PAGE_PATH, pageRoutes } from './page/routes.js';
@@ -39,6 +40,7 @@ export function createApp(server: Server): Hono<Env> {
   app.route('/_matrix/media', mediaRoutes(server));
   app.route(PAGE_PATH, pageRoutes(server));
   app.get('/', (c) => c.redirect(PAGE_PATH));
+  if (server.federation) app.route('/_matrix', federationRoutes(server.federation));
 
   app.notFound(async (c) => {
     const answer = await server.modules.fetch(c.req.raw);

@@ -19,6 +19,8 @@ export interface HomeserverConfig {
   readonly enableRegistration: boolean;
   /** In bytes. */
   readonly maxUploadSize: number;
+  /** Where other servers are, by name; `undefined`: this server knows no others, and has no federation API. */
+  readonly federation: ReadonlyMap<string, string> | undefined;
 }
 
 const MEBIBYTE = 1 << 20;
@@ -33,6 +35,12 @@ const DatabaseUrl = v.pipe(
     'expected an address like postgresql://user:password@host:5432/name',
   ),
 );
+/** A server is believed what its URL answers, so nobody in between may answer for it. */
+const isSafe = (text: string): boolean => {
+  const { protocol, hostname } = new URL(text);
+  return protocol === 'https:' || (protocol === 'http:' && (/^127\.[\d.]+$/.test(hostname) || hostname === '[::1]'));
+};
+const BaseUrl = v.pipe(v.string(), v.url(), v.check(isSafe, 'expected https, or http to a loopback address'));
 
 /** Names as in Synapse's homeserver.yaml where it has the key. */
 const keys = {
@@ -46,6 +54,8 @@ const keys = {
   enable_registration: v.optional(v.boolean(), true),
   /** In bytes. */
   max_upload_size: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 50 * MEBIBYTE),
+  /** URLs of other servers, by their names. */
+  federation: v.optional(v.record(ServerName, BaseUrl)),
 };
 
 const NOT_OURS = ['bulkhead', 'modules', 'module_defaults'];
@@ -62,6 +72,7 @@ export interface ConfigOverrides {
   readonly admins?: readonly string[] | undefined;
   readonly enableRegistration?: boolean | undefined;
   readonly maxUploadSize?: number | undefined;
+  readonly federation?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What the homeserver's own keys say is wrong, or the file cannot be read. The message is for the admin, one line each. */
@@ -81,7 +92,7 @@ export async function loadConfig(file: string | undefined, overrides: ConfigOver
       path[0] === 'database' && environment.database ? 'DATABASE_URL' : (source?.locate(path) ?? 'configuration');
     throw new InvalidConfig(result.issues.map((issue) => `${locate(pathOf(issue))}: ${describe(issue)}`).join('\n'));
   }
-  const { server_name, listen, data, database, admins, enable_registration, max_upload_size } = result.output;
+  const { server_name, listen, data, database, admins, enable_registration, max_upload_size, federation } = result.output;
   if (database !== undefined && data === IN_MEMORY) {
     throw new InvalidConfig(
       `data: ${IN_MEMORY} forgets the files that the database on the server still knows; name a folder for them`,
@@ -96,6 +107,7 @@ export async function loadConfig(file: string | undefined, overrides: ConfigOver
     admins: new Set(admins),
     enableRegistration: enable_registration,
     maxUploadSize: max_upload_size,
+    federation: federation && new Map(Object.entries(federation)),
   };
 }
 
@@ -123,6 +135,7 @@ function overridden(overrides: ConfigOverrides): Record<string, unknown> {
     admins: overrides.admins,
     enable_registration: overrides.enableRegistration,
     max_upload_size: overrides.maxUploadSize,
+    federation: overrides.federation,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

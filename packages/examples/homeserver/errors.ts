@@ -30,6 +30,11 @@ export const unrecognized = (status: 404 | 405 = 404) =>
   new MatrixError(status, 'M_UNRECOGNIZED', status === 404 ? 'Unrecognized request' : 'Unrecognized method');
 export const missingToken = () => new MatrixError(401, 'M_MISSING_TOKEN', 'Missing access token');
 export const unknownToken = () => new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unknown access token');
+export const unauthorized = (message: string) => new MatrixError(401, 'M_UNAUTHORIZED', message);
+export const incompatibleRoomVersion = (version: string) =>
+  new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', `The room has version ${version}`, { room_version: version });
+export const tooManyRequests = () => new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests at once');
+export const badGateway = (message: string) => new MatrixError(502, 'M_UNKNOWN', message);
 export const notJson = () => new MatrixError(400, 'M_NOT_JSON', 'Content is not JSON');
 export const badJson = (message: string) => new MatrixError(400, 'M_BAD_JSON', message);
 export const missingParam = (name: string) => new MatrixError(400, 'M_MISSING_PARAM', `Missing parameter ${name}`);

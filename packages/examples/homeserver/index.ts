@@ -78,6 +78,8 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
     const server = buildServer(foundation, modules);
     adapter.connect(server);
     opened.push(async () => server.presence.close());
+    await server.federation?.start();
+    opened.push(async () => server.federation?.close());
 
     const app = createApp(server);
     let listening: Listening | undefined;

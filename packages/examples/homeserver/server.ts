@@ -7,6 +7,7 @@ import { UserDirectory } from './accounts/user-directory.js';
 import type { HomeserverConfig } from './config.js';
 import type { Signer } from './crypto/signing.js';
 import type { Database } from './db/database.js';
+import { Federation } from './federation/federation.js';
 import { Authenticator } from './http/authenticate.js';
 import { type MediaFolder, MediaStore } from './media/media.js';
 import { Feed } from './page/feed.js';
@@ -51,11 +52,15 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
   const sender = new Sender(events, modules, notifier, signer);
   const memberships = new Memberships(db, accounts, events, sender, modules, logger);
   const directory = new Directory(db, config, accounts, events, modules);
-  const creator = new RoomCreator({ config, accounts, events, sender, memberships, directory, modules });
+  const creator = new RoomCreator({ config, accounts, events, sender, memberships, directory, modules, logger });
   const upgrader = new RoomUpgrader({ config, events, sender, memberships, directory, modules, logger });
   const presence = new PresenceTracker(accounts, events, modules, notifier, logger);
   const sync = new Sync(events, memberships, presence, notifier);
   const media = new MediaStore(db, mediaFolder, modules, config.maxUploadSize);
+  const servers = config.federation;
+  const parts = { ...foundation, modules, sender, directory };
+  const federation = servers && new Federation({ ...parts, servers });
+  memberships.elsewhere = federation?.remoteRooms;
   return {
     ...foundation,
     modules,
@@ -72,5 +77,6 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
     presence,
     sync,
     media,
+    federation,
   };
 }

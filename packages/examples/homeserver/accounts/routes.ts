@@ -18,7 +18,14 @@ const Login = v.object({
   initial_device_display_name: v.optional(v.string()),
 });
 
-export function accountRoutes({ config, accounts, registration, authenticator, memberships }: Server): Hono<Env> {
+export function accountRoutes({
+  config,
+  accounts,
+  registration,
+  authenticator,
+  memberships,
+  federation,
+}: Server): Hono<Env> {
   const app = new Hono<Env>();
   const { user, expiredUser } = authenticator;
 
@@ -103,7 +110,9 @@ export function accountRoutes({ config, accounts, registration, authenticator, m
   });
 
   async function profileFor(c: Context<Env>) {
-    const profile = await accounts.profile(c.req.param('userId') ?? '');
+    const userId = c.req.param('userId') ?? '';
+    if (federation && memberships.elsewhere?.isRemote(userId)) return federation.queries.profile(userId);
+    const profile = await accounts.profile(userId);
     if (!profile) throw notFound('User not found');
     return profile;
   }

@@ -93,6 +93,24 @@ export const migrations: readonly Migration[] = [
        select distinct on (room_id, only_for) room_id, event_id, 0, only_for from events
        order by room_id, only_for, position desc`,
   ],
+  [
+    `alter table events add column state_before json`,
+    `alter table events add column invite_state json`,
+    `create table resolved_keys (
+       room_id text not null references rooms,
+       position bigint not null,
+       type text not null,
+       state_key text not null
+     )`,
+    `create index resolved_by_room on resolved_keys (room_id, position)`,
+    `create table missing_events (
+       room_id text not null references rooms,
+       event_id text not null,
+       primary key (room_id, event_id)
+     )`,
+    `create table outbox (id bigserial primary key, server text not null, event_id text not null)`,
+    `create index outbox_by_server on outbox (server, id)`,
+  ],
 ];
 
 /**

@@ -2,7 +2,9 @@
 
 import { sql } from 'drizzle-orm';
 import { bigint, bigserial, boolean, index, json, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { StrippedEvent } from '../rooms/client-event.js';
 import type { Envelope } from '../rooms/pdu.js';
+import type { Before } from '../rooms/resolution.js';
 
 const timestamp = (name: string) => bigint(name, { mode: 'number' }).notNull();
 
@@ -60,6 +62,10 @@ export const events = pgTable(
     membership: text('membership'),
     /** What servers exchange besides; none of events from before rooms were signed. */
     envelope: json('envelope').$type<Envelope>(),
+    /** The state before it; null where that is what held at the position before. */
+    stateBefore: json('state_before').$type<Before>(),
+    /** What another server tells of its room to whom it invites. */
+    inviteState: json('invite_state').$type<readonly StrippedEvent[]>(),
     redacts: text('redacts'),
     redactedBy: text('redacted_by'),
     /** The state event that this one takes the place of. */
@@ -99,6 +105,36 @@ export const forwardExtremities = pgTable(
     onlyFor: text('only_for'),
   },
   (table) => [index('extremities_by_room').on(table.roomId)],
+);
+
+/** Keys of a room's state that got another event, or none, although no event for them was stored at that position. */
+export const resolvedKeys = pgTable(
+  'resolved_keys',
+  {
+    roomId: text('room_id').notNull(),
+    position: bigint('position', { mode: 'number' }).notNull(),
+    type: text('type').notNull(),
+    stateKey: text('state_key').notNull(),
+  },
+  (table) => [index('resolved_by_room').on(table.roomId, table.position)],
+);
+
+/** What stored events come after and this server does not have. */
+export const missingEvents = pgTable(
+  'missing_events',
+  { roomId: text('room_id').notNull(), eventId: text('event_id').notNull() },
+  (table) => [primaryKey({ columns: [table.roomId, table.eventId] })],
+);
+
+/** Events on their way to other servers, in their order. */
+export const outbox = pgTable(
+  'outbox',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    server: text('server').notNull(),
+    eventId: text('event_id').notNull(),
+  },
+  (table) => [index('outbox_by_server').on(table.server, table.id)],
 );
 
 export const aliases = pgTable(

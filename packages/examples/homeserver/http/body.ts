@@ -34,7 +34,7 @@ export function check<const S extends v.GenericSchema>(schema: S, value: unknown
   throw badJson(path === null ? issue.message : `${path}: ${issue.message}`);
 }
 
-function parseJson(text: string): unknown {
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -42,14 +42,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function readText(request: Request): Promise<string> {
+export async function readText(request: Request, limit = MAX_BODY_BYTES): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let text = '';
   let size = 0;
   try {
     for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       size += chunk.byteLength;
-      if (size > MAX_BODY_BYTES) throw tooLarge('The request body is too large');
+      if (size > limit) throw tooLarge('The request body is too large');
       text += decoder.decode(chunk, { stream: true });
     }
     return text + decoder.decode();

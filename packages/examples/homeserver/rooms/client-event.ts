@@ -1,6 +1,6 @@
 // Events as clients get them.
 
-import type { RoomEvent } from './event.js';
+import type { Content, RoomEvent } from './event.js';
 import type { StoredEvent } from './events.js';
 
 /** @param deviceId of the client, which recognises its own events by their transaction ids */
@@ -25,8 +25,26 @@ export function syncEvent(stored: StoredEvent, userId: string, deviceId?: string
   return event;
 }
 
+export interface StrippedEvent {
+  readonly type: string;
+  readonly state_key?: string | undefined;
+  readonly sender: string;
+  readonly content: Content;
+}
+
+/** The part of a room's state that says what it is. */
+export const STRIPPED_STATE = [
+  'm.room.create',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.avatar',
+  'm.room.name',
+  'm.room.topic',
+  'm.room.encryption',
+];
+
 /** What somebody gets to see who is invited or knocks, and is not in the room yet. */
-export const strippedEvent = ({ type, state_key, sender, content }: RoomEvent) => ({
+export const strippedEvent = ({ type, state_key, sender, content }: RoomEvent): StrippedEvent => ({
   type,
   state_key,
   sender,

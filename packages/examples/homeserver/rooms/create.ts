@@ -1,6 +1,6 @@
 // createRoom. Everybody who may refuse is asked before the first row is written: a room exists whole or not at all.
 
-import type { Modules } from '@bulkhead/runtime';
+import type { Logger, Modules } from '@bulkhead/runtime';
 import { type Requester, RoomAlias, UserId } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
 import type { Accounts } from '../accounts/accounts.js';
@@ -54,6 +54,7 @@ export class RoomCreator {
   readonly #memberships: Memberships;
   readonly #directory: Directory;
   readonly #modules: Modules;
+  readonly #logger: Logger;
 
   constructor(parts: {
     readonly config: HomeserverConfig;
@@ -63,6 +64,7 @@ export class RoomCreator {
     readonly memberships: Memberships;
     readonly directory: Directory;
     readonly modules: Modules;
+    readonly logger: Logger;
   }) {
     this.#config = parts.config;
     this.#accounts = parts.accounts;
@@ -71,6 +73,7 @@ export class RoomCreator {
     this.#memberships = parts.memberships;
     this.#directory = parts.directory;
     this.#modules = parts.modules;
+    this.#logger = parts.logger;
   }
 
   /** @returns the new room's id */
@@ -107,7 +110,24 @@ export class RoomCreator {
       return made.map((signed) => ({ ...signed, onlyFor, deviceId }));
     });
     this.#sender.announce(made, onlyFor);
+    for (const target of invitees) {
+      if (this.#isElsewhere(target, requester)) await this.#inviteElsewhere(requester, roomId, target, wish.is_direct);
+    }
     return roomId;
+  }
+
+  /** Whose server signs his invite as well: it must have a room to look at. */
+  #isElsewhere(userId: string, { shadowBanned }: Requester): boolean {
+    return !shadowBanned && this.#memberships.elsewhere?.isRemote(userId) === true;
+  }
+
+  /** The room exists by now, whether or not they come. */
+  async #inviteElsewhere(author: Requester, roomId: string, target: string, isDirect: boolean): Promise<void> {
+    const content = isDirect ? { is_direct: true } : {};
+    const draft = await this.#memberships.draft(author, { roomId, target, membership: 'invite', content });
+    await this.#memberships.elsewhere
+      ?.invite(author, draft)
+      .catch((error: unknown) => this.#logger.warn({ err: error, roomId, target }, 'A user could not be invited'));
   }
 
   #aliasOf({ room_alias_name: name }: CreateRoom): string | undefined {
@@ -150,6 +170,7 @@ export class RoomCreator {
     if (wish.name !== undefined) add('m.room.name', { name: wish.name });
     if (wish.topic !== undefined) add('m.room.topic', { topic: wish.topic });
     for (const target of new Set(wish.invite)) {
+      if (this.#isElsewhere(target, requester)) continue;
       const content = wish.is_direct ? { is_direct: true } : {};
       const invite = await this.#memberships.draft(requester, { roomId, target, membership: 'invite', content });
       add('m.room.member', invite.content, target);

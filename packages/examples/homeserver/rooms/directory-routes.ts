@@ -9,6 +9,7 @@ import { isRoomId } from '../ids.js';
 import type { Server } from '../server.js';
 import { NOBODY } from './rows.js';
 import { summarise } from './summary.js';
+import { whereabouts } from './whereabouts.js';
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;
@@ -28,7 +29,8 @@ const SUMMARY_PATHS = [
   '/unstable/im.nheko.summary/rooms/:room/summary',
 ] as const;
 
-export function directoryRoutes({ authenticator, config, directory, events }: Server): Hono<Env> {
+export function directoryRoutes(server: Server): Hono<Env> {
+  const { authenticator, config, directory, events } = server;
   const app = new Hono<Env>();
   const { user } = authenticator;
 
@@ -42,7 +44,8 @@ export function directoryRoutes({ authenticator, config, directory, events }: Se
   const alias = '/v3/directory/room/:alias';
   app.get(alias, async (c) => {
     const viewer = await viewerOf(c);
-    return c.json({ room_id: await directory.resolve(c.req.param('alias'), viewer), servers: [config.serverName] });
+    const { roomId, via } = await whereabouts(server, c.req.param('alias'), viewer);
+    return c.json({ room_id: roomId, servers: via });
   });
   app.put(alias, user, async (c) => {
     const { room_id } = await readBody(c, v.object({ room_id: v.string() }));

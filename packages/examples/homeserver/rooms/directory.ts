@@ -35,6 +35,9 @@ export class Directory {
     this.#modules = modules;
   }
 
+  /** Whether somebody else says where the alias leads. */
+  isLocal = (alias: string): boolean => isLocal(alias, this.#config.serverName);
+
   /** The room behind an alias. A shadow-banned user's aliases exist for himself. */
   async resolve(alias: string, viewer: string): Promise<string> {
     if (!isRoomAlias(alias)) throw invalidParam(`${alias} is no room alias`);

@@ -38,7 +38,7 @@ export function checkDraft({ type, state_key = '', sender, content }: EventDraft
 }
 
 /** Canonical JSON knows no fractions and no integers beyond 2^53; room versions 6 and later insist on it. */
-function checkCanonical(value: unknown, depth: number): void {
+export function checkCanonical(value: unknown, depth: number): void {
   if (depth > MAX_DEPTH) throw badJson('The content is nested too deeply');
   if (typeof value === 'number' && !Number.isSafeInteger(value)) throw badJson(`${value} is no integer within 2^53`);
   if (typeof value !== 'object' || value === null) return;

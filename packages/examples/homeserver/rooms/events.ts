@@ -20,6 +20,7 @@ import {
 import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
 import { events } from '../db/schema.js';
+import type { StrippedEvent } from './client-event.js';
 import type { Content, EventDraft, RoomEvent } from './event.js';
 import { Extremities } from './extremities.js';
 import { insert, type NewEvent } from './insert.js';
@@ -67,6 +68,8 @@ const MAX_KEPT_EVENTS = 200;
 export class EventStore {
   readonly #db: Database;
   readonly #extremities: Extremities;
+  /** Takes part in every transaction that stores events, at its end. @returns what to do once it is committed */
+  onAppend: ((tx: Database, stored: readonly NewEvent[]) => Promise<() => void>) | undefined;
   #head = 0;
   #queue: Promise<unknown> = Promise.resolve();
   /** Where the state of each room last changed; of a room that is not in here, somewhere before the start. */
@@ -100,20 +103,23 @@ export class EventStore {
    */
   append(make: (tx: Database) => Promise<readonly NewEvent[]>): Promise<readonly NewEvent[]> {
     const run = this.#queue.then(async () => {
-      const { fresh, positions, advanced } = await this.#db.transaction(async (tx) => {
+      const { fresh, positions, advanced, sent } = await this.#db.transaction(async (tx) => {
         const fresh = await make(tx);
         const positions: number[] = [];
         for (const item of fresh) positions.push(await insert(tx, item));
-        return { fresh, positions, advanced: await this.#extremities.advance(tx, fresh) };
+        const advanced = await this.#extremities.advance(tx, fresh);
+        return { fresh, positions, advanced, sent: await this.onAppend?.(tx, fresh) };
       });
       advanced();
-      for (const [index, { event }] of fresh.entries()) {
+      for (const [index, { event, branch }] of fresh.entries()) {
         const position = positions[index] ?? 0;
         // A redaction may have taken something out of the state.
-        const changesState = event.state_key !== undefined || event.redacts !== undefined;
+        const changesState =
+          event.state_key !== undefined || event.redacts !== undefined || branch?.resolved !== undefined;
         if (changesState) this.#stateChanges.set(event.room_id, position);
         this.#head = Math.max(this.#head, position);
       }
+      sent?.();
       return fresh;
     });
     this.#queue = run.catch(() => undefined);
@@ -169,6 +175,12 @@ export class EventStore {
         ),
       );
     return found?.eventId;
+  }
+
+  /** What another server has told of its room with an invite. */
+  async inviteState(eventId: string): Promise<readonly StrippedEvent[]> {
+    const [found] = await this.#db.select({ told: events.inviteState }).from(events).where(eq(events.eventId, eventId));
+    return found?.told ?? [];
   }
 
   /** Events of a room within the ranges, at most `limit`, in the order of the direction. */

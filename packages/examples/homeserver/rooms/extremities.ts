@@ -6,6 +6,7 @@ import type { Database } from '../db/database.js';
 import { forwardExtremities } from '../db/schema.js';
 import type { NewEvent } from './insert.js';
 import type { Extremity } from './pdu.js';
+import { isHidden } from './rows.js';
 
 interface Kept extends Extremity {
   /** The shadow-banned user who made the event: nobody else's event comes after it. */
@@ -82,9 +83,10 @@ export class Extremities {
   }
 }
 
-/** A shadow-banned user's event comes after the others' for himself alone. */
-function follow(kept: readonly Kept[], { event, envelope, onlyFor }: NewEvent): readonly Kept[] {
-  const previous = new Set(envelope.prev_events);
+/** A shadow-banned user's event comes after the others' for himself alone; what is hidden, nobody's comes after. */
+function follow(kept: readonly Kept[], { event, envelope, onlyFor, branch }: NewEvent): readonly Kept[] {
+  if (isHidden(onlyFor) || branch?.isBehind) return kept;
+  const previous = new Set(branch?.follows ?? envelope.prev_events);
   const still = kept.filter((extremity) => !previous.has(extremity.eventId) || extremity.onlyFor !== onlyFor);
   return [...still, { eventId: event.event_id, depth: envelope.depth, onlyFor }];
 }

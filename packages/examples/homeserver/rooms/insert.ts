@@ -7,18 +7,21 @@ import { membershipOf, type RoomEvent } from './event.js';
 import type { SignedEvent } from './pdu.js';
 import { redactedContent } from './redaction.js';
 import { relationOf } from './relations.js';
-import { NOBODY, visibleTo } from './rows.js';
+import { applyResolution, type Branch, noteMissing } from './resolution.js';
+import { isHidden, NOBODY, visibleTo } from './rows.js';
 
 export interface NewEvent extends SignedEvent {
   /** The shadow-banned user who made it. */
   readonly onlyFor: string | null;
   readonly deviceId?: string | undefined;
   readonly transactionId?: string | undefined;
+  /** Of an event that does not simply come after all others: what it does to the room. */
+  readonly branch?: Branch;
 }
 
 /** @returns the event's position */
 export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
-  const { event, envelope, onlyFor, deviceId, transactionId } = fresh;
+  const { event, envelope, onlyFor, deviceId, transactionId, branch } = fresh;
   const { state_key: stateKey } = event;
   const sameKey =
     stateKey === undefined
@@ -50,6 +53,8 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
       content: event.content,
       membership,
       envelope,
+      stateBefore: branch?.before ?? null,
+      inviteState: branch?.inviteState ?? null,
       redacts: event.redacts ?? null,
       ...relationOf(event.content),
       replaces: replaced?.eventId ?? null,
@@ -61,7 +66,9 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
   if (!inserted) throw new Error('The database did not say where it put the event');
   const { position } = inserted;
 
-  if (sameKey) {
+  if (branch?.resolved) {
+    await applyResolution(tx, fresh, branch.resolved, position);
+  } else if (sameKey) {
     // What only one user sees ends nothing for the others.
     await tx
       .update(events)
@@ -70,14 +77,15 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
         and(sameKey, sql`${events.position} < ${position}`, onlyFor === null ? undefined : eq(events.onlyFor, onlyFor)),
       );
   }
-  if (stateKey !== undefined && (membership === 'join' || membership === 'invite')) {
+  if (stateKey !== undefined && (membership === 'join' || membership === 'invite') && !isHidden(onlyFor)) {
     await tx.delete(forgotten).where(and(eq(forgotten.roomId, event.room_id), eq(forgotten.userId, stateKey)));
   }
-  if (event.type === 'm.room.join_rules' && stateKey === '' && onlyFor === null) {
+  if (event.type === 'm.room.join_rules' && stateKey === '' && onlyFor === null && !branch?.resolved) {
     const isPublic = event.content.join_rule === 'public';
     await tx.update(rooms).set({ isPublic }).where(eq(rooms.roomId, event.room_id));
   }
-  if (event.redacts !== undefined) await redact(tx, event, event.redacts, onlyFor);
+  if (branch) await noteMissing(tx, event.room_id, event.event_id, branch.missing ?? []);
+  if (event.redacts !== undefined && !branch?.powerless) await redact(tx, event, event.redacts, onlyFor);
   return position;
 }
 

@@ -12,12 +12,23 @@ import type { EventStore, Membership } from './events.js';
 import { voucherFor } from './restricted-join.js';
 import type { Author, Sender } from './sender.js';
 
+/** What is for other servers to say. */
+export interface ElsewhereRooms {
+  isRemote(userId: string): boolean;
+  isElsewhere(roomId: string): Promise<boolean>;
+  join(author: Author, draft: EventDraft, via: readonly string[]): Promise<string>;
+  leave(author: Author, draft: EventDraft): Promise<string>;
+  invite(author: Author, draft: EventDraft): Promise<string>;
+}
+
 export interface MembershipRequest {
   readonly roomId: string;
   readonly target: string;
   readonly membership: Membership;
   /** What else the event says: a reason, `is_direct`, a profile of the client's own. */
   readonly content?: Content;
+  /** Servers that may be in the room. */
+  readonly via?: readonly string[];
 }
 
 const WITH_PROFILE: ReadonlySet<Membership> = new Set(['join', 'invite', 'knock']);
@@ -29,6 +40,8 @@ export class Memberships {
   readonly #sender: Sender;
   readonly #modules: Modules;
   readonly #logger: Logger;
+  /** Without federation there is nothing else. */
+  elsewhere: ElsewhereRooms | undefined;
 
   constructor(db: Database, accounts: Accounts, events: EventStore, sender: Sender, modules: Modules, logger: Logger) {
     this.#logger = logger;
@@ -43,6 +56,16 @@ export class Memberships {
   async change(author: Author, request: MembershipRequest): Promise<string> {
     if (request.membership === 'invite') await this.checkInvite(author, request.target, request.roomId);
     const draft = await this.draft(author, request);
+    const { roomId, target, membership, via = [] } = request;
+    const { elsewhere } = this;
+    const movesHimself = target === author.userId && (membership === 'join' || membership === 'leave');
+    if (elsewhere && movesHimself && (await elsewhere.isElsewhere(roomId))) {
+      return membership === 'join' ? elsewhere.join(author, draft, via) : elsewhere.leave(author, draft);
+    }
+    // A shadow-banned user's invites do nothing.
+    if (membership === 'invite' && !author.shadowBanned && elsewhere?.isRemote(target)) {
+      return elsewhere.invite(author, draft);
+    }
     const voucher = await voucherFor(this.#events, draft);
     if (voucher === undefined) return this.#sender.send(author, draft);
     const content = { ...draft.content, join_authorised_via_users_server: voucher };
@@ -55,7 +78,8 @@ export class Memberships {
       const verdict = await this.#modules.spamChecker.userMayInvite(author.userId, target, roomId);
       if (!verdict.allowed) throw new RefusedByModule(verdict);
     }
-    if (!(await this.#accounts.find(target))) throw notFound(`There is no user ${target}`);
+    if (!this.elsewhere?.isRemote(target) && !(await this.#accounts.find(target)))
+      throw notFound(`There is no user ${target}`);
   }
 
   /** The event that says so, with the profile of the user whom it is about. */

@@ -19,9 +19,11 @@ export interface Envelope {
   /** Over the whole event: tells whether it was redacted. In unpadded base64. */
   readonly hashes: { readonly sha256: string };
   readonly signatures: Signatures;
+  /** What else another server wrote into its event: the hash is over that, too. */
+  readonly rest?: Readonly<Record<string, unknown>>;
 }
 
-export interface Pdu extends Envelope {
+export interface Pdu extends Omit<Envelope, 'rest'> {
   readonly type: string;
   readonly room_id: string;
   readonly sender: string;
@@ -38,7 +40,7 @@ export interface SignedEvent {
 
 /** Where a new event stands: after which, and allowed by which. */
 export interface Place {
-  readonly authEvents: readonly RoomEvent[];
+  readonly authEvents: readonly Pick<RoomEvent, 'event_id'>[];
   readonly after: readonly Extremity[];
 }
 
@@ -50,7 +52,7 @@ export interface Extremity {
 
 /** How many events a new one may come after. */
 export const MAX_PREV_EVENTS = 20;
-const MAX_EVENT_BYTES = 65_536;
+export const MAX_EVENT_BYTES = 65_536;
 const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 
 /** @throws MatrixError when the draft breaks the limits of the event format */
@@ -71,7 +73,7 @@ export function makeEvent(draft: EventDraft, { authEvents, after }: Place, { ser
   const essence = essenceOf(hashed);
   const pdu: Pdu = { ...hashed, signatures: { [serverName]: { [key.id]: key.sign(essence) } } };
   if (Buffer.byteLength(canonicalJson(pdu)) > MAX_EVENT_BYTES) throw tooLarge('Events may have 65536 bytes');
-  return signedEvent(pdu, idOf(essence));
+  return fromPdu(pdu, idOf(essence));
 }
 
 /** In unpadded base64 (server-server API, "Calculating the content hash for an event"). */
@@ -91,16 +93,37 @@ function essenceOf(pdu: Omit<Pdu, 'signatures'>): string {
 
 const idOf = (essence: string): string => `$${createHash('sha256').update(essence).digest('base64url')}`;
 
-function signedEvent(pdu: Pdu, eventId: string): SignedEvent {
-  const { auth_events, prev_events, depth, hashes, signatures, ...event } = pdu;
-  const { redacts } = pdu.content;
+/** @param eventId its reference hash */
+export function fromPdu(pdu: Pdu, eventId = referenceHash(pdu)): SignedEvent {
+  const { auth_events, prev_events, depth, hashes, signatures, ...own } = pdu;
+  const { type, room_id, sender, state_key, content, origin_server_ts, ...rest } = own;
+  const { redacts } = content;
   return {
     event: {
-      ...event,
+      type,
+      room_id,
+      sender,
+      ...(state_key === undefined ? {} : { state_key }),
+      content,
+      origin_server_ts,
       // Clients of earlier days look for it here ("Moving the redacts property").
-      ...(pdu.type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),
+      ...(type === 'm.room.redaction' && typeof redacts === 'string' ? { redacts } : {}),
       event_id: eventId,
     },
-    envelope: { auth_events, prev_events, depth, hashes, signatures },
+    envelope: {
+      auth_events,
+      prev_events,
+      depth,
+      hashes,
+      signatures,
+      ...(Object.keys(rest).length === 0 ? {} : { rest }),
+    },
   };
+}
+
+/** The event as it goes to other servers. */
+export function toPdu({ event, envelope }: SignedEvent): Pdu {
+  const { event_id: _, redacts: __, ...own } = event;
+  const { rest, ...placed } = envelope;
+  return { ...rest, ...own, ...placed } as Pdu;
 }

@@ -10,7 +10,11 @@ import type { StateView } from './state.js';
 const RESTRICTED: ReadonlySet<unknown> = new Set(['restricted', 'knock_restricted']);
 
 /** The member in whose name a user may join; `undefined` when he needs none, or there is none. */
-export async function voucherFor(events: EventStore, draft: EventDraft): Promise<string | undefined> {
+export async function voucherFor(
+  events: EventStore,
+  draft: EventDraft,
+  server = serverNameOf(draft.sender) ?? '',
+): Promise<string | undefined> {
   const { room_id: roomId, sender, state_key: target, content } = draft;
   if (content.membership !== 'join' || target !== sender) return undefined;
   const state = events.state(roomId, sender);
@@ -19,7 +23,9 @@ export async function voucherFor(events: EventStore, draft: EventDraft): Promise
   const own = await state.get('m.room.member', sender);
   const membership = own && membershipOf(own);
   if (membership === 'join' || membership === 'invite' || membership === 'ban') return undefined;
-  return (await isInOneOf(events, sender, allowedRooms(rules.content))) ? inviter(events, state, draft) : undefined;
+  return (await isInOneOf(events, sender, allowedRooms(rules.content)))
+    ? inviter(events, state, draft, server)
+    : undefined;
 }
 
 /** The rooms whose members may join by a join rule that admits those of others. */
@@ -35,10 +41,14 @@ export async function isInOneOf(events: EventStore, userId: string, roomIds: rea
   return roomIds.some((roomId) => joined.has(roomId));
 }
 
-/** A member of this server who may invite: one who is named in the power levels, or anybody if anybody may. */
-async function inviter(events: EventStore, state: StateView, draft: EventDraft): Promise<string | undefined> {
+/** A member of the server who may invite: one who is named in the power levels, or anybody if anybody may. */
+async function inviter(
+  events: EventStore,
+  state: StateView,
+  draft: EventDraft,
+  server: string,
+): Promise<string | undefined> {
   const { room_id: roomId, sender } = draft;
-  const server = serverNameOf(sender) ?? '';
   const create = await state.get('m.room.create', '');
   const levels = new PowerLevels(await state.get('m.room.power_levels', ''), create?.sender);
   const needed = levels.action('invite');

@@ -14,6 +14,7 @@ import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { Membership } from './events.js';
 import { readable } from './history.js';
 import { cutPage, readPage } from './paging.js';
+import { type Whereabouts, whereabouts } from './whereabouts.js';
 
 const Reason = v.object({ reason: v.optional(v.string()) });
 const Target = v.object({ user_id: v.string(), reason: v.optional(v.string()) });
@@ -23,7 +24,7 @@ const Upgrade = v.object({ new_version: v.string() });
 const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'leave', 'ban', 'knock']);
 
 export function roomRoutes(server: Server): Hono<Env> {
-  const { authenticator, creator, directory, events, memberships, sender, upgrader } = server;
+  const { authenticator, creator, directory, events, federation, memberships, sender, upgrader } = server;
   const { user } = authenticator;
   const app = new Hono<Env>();
 
@@ -33,24 +34,26 @@ export function roomRoutes(server: Server): Hono<Env> {
 
   // Membership
 
-  const enter = async (c: Context<Env>, roomId: string, membership: 'join' | 'knock') => {
+  const enter = async (c: Context<Env>, { roomId, via = [] }: Whereabouts, membership: 'join' | 'knock') => {
     const content = await readBody(c, Reason, {});
     const { requester } = c.var;
     const { userId } = requester;
-    if (!(await events.state(roomId, userId).get('m.room.create', ''))) throw notFound('Room not found');
-    await memberships.change(requester, { roomId, target: userId, membership, content });
+    const isKnown = (await events.state(roomId, userId).get('m.room.create', '')) !== undefined;
+    if (!isKnown && (!federation || membership !== 'join')) throw notFound('Room not found');
+    await memberships.change(requester, { roomId, target: userId, membership, content, via });
     return c.json({ room_id: roomId });
   };
 
-  const roomOf = async (c: Context<Env>): Promise<string> => {
+  const roomOf = async (c: Context<Env>): Promise<Whereabouts> => {
     const room = c.req.param('roomIdOrAlias') ?? '';
-    if (isRoomId(room)) return room;
+    // The latter is what it was called before version 1.12 of the specification.
+    if (isRoomId(room)) return { roomId: room, via: [...(c.req.queries('via') ?? c.req.queries('server_name') ?? [])] };
     if (!isRoomAlias(room)) throw invalidParam(`${room} is neither a room id nor an alias`);
-    return directory.resolve(room, c.var.requester.userId);
+    return whereabouts(server, room, c.var.requester.userId);
   };
 
   app.post('/v3/join/:roomIdOrAlias', user, async (c) => enter(c, await roomOf(c), 'join'));
-  app.post('/v3/rooms/:roomId/join', user, (c) => enter(c, c.req.param('roomId'), 'join'));
+  app.post('/v3/rooms/:roomId/join', user, (c) => enter(c, { roomId: c.req.param('roomId') }, 'join'));
   app.post('/v3/knock/:roomIdOrAlias', user, async (c) => enter(c, await roomOf(c), 'knock'));
 
   app.post('/v3/rooms/:roomId/leave', user, async (c) => {
@@ -206,8 +209,8 @@ export function roomRoutes(server: Server): Hono<Env> {
     for (const alias of aliasesIn(content)) {
       if (kept.has(alias)) continue;
       if (typeof alias !== 'string' || !isRoomAlias(alias)) throw invalidParam(`${String(alias)} is no room alias`);
-      const target = await directory.resolve(alias, userId).catch(() => undefined);
-      if (target !== roomId) throw badAlias(`${alias} does not lead to this room`);
+      const target = await whereabouts(server, alias, userId).catch(() => undefined);
+      if (target?.roomId !== roomId) throw badAlias(`${alias} does not lead to this room`);
     }
   }
 

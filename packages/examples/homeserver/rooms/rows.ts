@@ -7,6 +7,16 @@ import { and, eq, gt, isNotNull, isNull, lte, or } from 'drizzle-orm';
 import { events } from '../db/schema.js';
 import type { RoomEvent } from './event.js';
 
+/**
+ * What is kept of other servers' events and shown to nobody, in place of a viewer: what the rules forbid, what is not let
+ * into the room as it stands here, and what only other events refer to.
+ */
+export type Hidden = 'rejected' | 'soft-failed' | 'outlier';
+
+const HIDDEN: ReadonlySet<string | null> = new Set<Hidden>(['rejected', 'soft-failed', 'outlier']);
+
+export const isHidden = (onlyFor: string | null): onlyFor is Hidden => HIDDEN.has(onlyFor);
+
 /** Sees what is everybody's to see. */
 export const NOBODY = '';
 

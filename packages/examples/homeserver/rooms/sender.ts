@@ -140,7 +140,11 @@ function mayStandBeside({ event, envelope }: SignedEvent, extremities: readonly 
 }
 
 /** Client-server API, "Redactions": of one's own events, or with the power to redact. The rules leave it to the servers. */
-async function checkRedaction(redaction: RoomEvent, target: RoomEvent | undefined, before: StateView): Promise<void> {
+export async function checkRedaction(
+  redaction: RoomEvent,
+  target: RoomEvent | undefined,
+  before: StateView,
+): Promise<void> {
   const { room_id, sender } = redaction;
   if (target?.room_id !== room_id) throw notFound('Event not found');
   // Without a m.room.server_acl's content no server would be let in, and m.room.create makes the room what it is.

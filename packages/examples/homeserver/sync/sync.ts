@@ -3,7 +3,7 @@
 
 import { PRESENCE_ALL_USERS, type UserPresenceState } from '@bulkhead/sdk/contract';
 import { type Presence, type PresenceTracker, presenceContent } from '../presence/presence.js';
-import { strippedEvent, syncEvent } from '../rooms/client-event.js';
+import { STRIPPED_STATE, strippedEvent, syncEvent } from '../rooms/client-event.js';
 import { membershipOf } from '../rooms/event.js';
 import type { EventStore, Member, Membership, Range, StoredEvent } from '../rooms/events.js';
 import { visibleRanges, within } from '../rooms/history.js';
@@ -204,7 +204,10 @@ export class Sync {
       ['m.room.member', own?.sender ?? userId],
       ...(own?.sender === userId ? [] : [['m.room.member', userId] as const]),
     ]);
-    return { events: shown.map(strippedEvent) };
+    // Of a room on another server it is what that has told with the invite.
+    const isHere = shown.some(({ type }) => type === 'm.room.create');
+    const told = isHere || !own ? [] : await this.#events.inviteState(own.event_id);
+    return { events: [...told, ...shown.map(strippedEvent)] };
   }
 
   async #presenceFor(
@@ -234,16 +237,6 @@ interface RoomNews {
   /** The position before the first event of the timeline. */
   readonly before: number;
 }
-
-const STRIPPED_STATE = [
-  'm.room.create',
-  'm.room.join_rules',
-  'm.room.canonical_alias',
-  'm.room.avatar',
-  'm.room.name',
-  'm.room.topic',
-  'm.room.encryption',
-];
 
 const roomBody = ({ state, timeline, limited, before }: RoomNews, { userId, deviceId }: View): Json => ({
   timeline: {

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createHomeserver } from '@bulkhead/examples/homeserver';
+import type { Logger, Modules } from '@bulkhead/runtime';
+import type { Homeserver as ModuleHost } from '@bulkhead/sdk/contract';
 import type t from 'tap';
 import { openSigningKey } from '../../packages/examples/homeserver/crypto/key-file.ts';
 import type { Signer } from '../../packages/examples/homeserver/crypto/signing.ts';
@@ -11,6 +13,8 @@ import { authorization } from '../../packages/examples/homeserver/federation/x-m
 import { Client, type ClientEvent, type Json } from './client.ts';
 import { createFakeModules, type FakeModules } from './fake-modules.ts';
 import { quiet } from './harness.ts';
+
+type StartModules = (homeserver: ModuleHost, logger: Logger) => Promise<Modules>;
 
 type Test = Pick<typeof t, 'teardown' | 'testdir'>;
 
@@ -28,13 +32,18 @@ export interface FederatedServer {
   start(): Promise<void>;
 }
 
-export async function startPair(t: Test): Promise<readonly [FederatedServer, FederatedServer]> {
-  const folder = t.testdir({});
+/** @param modules of the first server; without them they are fake ones, as the other's always are */
+export async function startPair(
+  t: Test,
+  modules?: StartModules,
+  folder = t.testdir({}),
+): Promise<readonly [FederatedServer, FederatedServer]> {
   const ports = [await freePort(), await freePort()];
   const [a = '', b = ''] = ports.map((port) => `localhost:${port}`);
   const urls = { [a]: `http://127.0.0.1:${ports[0]}`, [b]: `http://127.0.0.1:${ports[1]}` };
-  const start = (name: string) => startFederated(t, name, urls, join(folder, name.replace(':', '-')));
-  return [await start(a), await start(b)];
+  const start = (name: string, own?: StartModules) =>
+    startFederated(t, name, urls, join(folder, name.replace(':', '-')), own);
+  return [await start(a, modules), await start(b)];
 }
 
 async function startFederated(
@@ -42,6 +51,7 @@ async function startFederated(
   name: string,
   urls: Readonly<Record<string, string>>,
   dataDir: string,
+  modules?: StartModules,
 ): Promise<FederatedServer> {
   const fake = createFakeModules();
   const url = urls[name] ?? '';
@@ -49,7 +59,13 @@ async function startFederated(
   const warnings: string[] = [];
   const logger = { ...quiet, warn: (_: object, message: string) => warnings.push(message) };
   const open = async () => {
-    const made = await createHomeserver({ serverName: name, dataDir, federation, logger, modules: async () => fake });
+    const made = await createHomeserver({
+      serverName: name,
+      dataDir,
+      federation,
+      logger,
+      modules: (host) => modules?.(host, logger) ?? Promise.resolve(fake),
+    });
     await made.listen(Number(new URL(url).port), '127.0.0.1');
     return made;
   };

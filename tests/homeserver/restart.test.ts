@@ -104,6 +104,11 @@ t.test('the configuration file', async (t) => {
   await t.rejects(start('servername: x\nlisten: { port: 70000 }', { memory: true }), {
     message: /listen\.port: .*\n.*servername: unknown key, did you mean server_name\?/,
   });
+  const federation = { 'b.example:8448': 'https://10.0.0.1', 'localhost:1': 'http://127.0.0.1:1', c: 'http://[::1]:1' };
+  t.same((await start('', { memory: true, federation })).federation, new Map(Object.entries(federation)));
+  for (const url of ['http://10.0.0.1', 'http://localhost:1', 'http://127.0.0.1.example', 'ftp://127.0.0.1', 'x']) {
+    await t.rejects(start(`federation: { b: "${url}" }`, { memory: true }), { message: /federation\.b: / });
+  }
   await t.rejects(start('- a list', { memory: true }), { message: /must be a mapping/ });
   await t.rejects(start('server_name: !env NOT_THERE_AT_ALL', { memory: true }), {
     message: /has no NOT_THERE_AT_ALL/,

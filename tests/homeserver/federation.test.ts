@@ -164,6 +164,72 @@ t.test('what is done at the same time ends in the same state', async (t) => {
   await refuses(t, back.setState(room, 'm.room.topic', { topic: 'again' }), { status: 403 });
 });
 
+t.test('both sides send all the time, and agree in the end', async (t) => {
+  const [a, b] = await startPair(t);
+  const { alice, bob, room } = await meeting(a, b);
+  const levels = await alice.getState(room, 'm.room.power_levels');
+  await alice.setState(room, 'm.room.power_levels', { ...levels, state_default: 0, events: {} });
+  await waitFor(bob, room, ({ type, content }) => type === 'm.room.power_levels' && content.state_default === 0);
+  const talk = async (client: Client) => {
+    for (let i = 0; i < 25; i++) {
+      await client.say(room, `${client.userId} ${i}`);
+      if (i % 3 === 0) await client.setState(room, 'm.room.topic', { topic: `${client.userId} ${i}` });
+      if (i % 5 === 0) await client.setState(room, 'test.mine', { i, by: client.userId }, String(i % 2));
+    }
+  };
+  await Promise.all([talk(alice), talk(bob)]);
+  await waitFor(alice, room, says(`${bob.userId} 24`));
+  await waitFor(bob, room, says(`${alice.userId} 24`));
+  await alice.say(room, 'ready');
+  await waitFor(bob, room, says('ready'));
+  await bob.say(room, 'so am I');
+  await waitFor(alice, room, says('so am I'));
+  const ids = async (client: Client) => (await client.state(room)).map(({ event_id }) => event_id).sort();
+  t.same(await ids(alice), await ids(bob));
+  const texts = async (client: Client) => bodies((await client.messages(room, { dir: 'f', limit: 500 })).chunk).sort();
+  t.same(await texts(alice), await texts(bob));
+  t.equal((await texts(bob)).length, 52);
+});
+
+t.test('members of another room may join, for whom a member of the room vouches', async (t) => {
+  const [a, b] = await startPair(t);
+  const { alice, bob, room } = await meeting(a, b);
+  const carol = await b.register('carol');
+  const inner = await alice.createRoom({
+    preset: 'private_chat',
+    initial_state: [
+      {
+        type: 'm.room.join_rules',
+        content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: room }] },
+      },
+    ],
+  });
+  await refuses(t, carol.join(inner), { status: 403, errcode: 'M_FORBIDDEN' });
+  await bob.join(inner);
+  await bob.say(inner, 'inside');
+  await waitFor(alice, inner, says('inside'));
+  t.match(await alice.getState(inner, 'm.room.member', bob.userId), { join_authorised_via_users_server: alice.userId });
+});
+
+t.test('who comes back finds the room as it is by then', async (t) => {
+  const [a, b] = await startPair(t);
+  const { alice, bob, room } = await meeting(a, b);
+  await alice.setState(room, 'm.room.topic', { topic: 'then' });
+  await waitFor(bob, room, (event) => event.content.topic === 'then');
+  await bob.leave(room);
+  await waitFor(alice, room, is(bob.userId, 'leave'));
+  const carol = await a.register('carol');
+  await carol.join(room);
+  await alice.setState(room, 'm.room.topic', { topic: 'now' });
+  await bob.join(room);
+  t.match(await bob.getState(room, 'm.room.topic'), { topic: 'now' });
+  t.match(await bob.getState(room, 'm.room.member', carol.userId), { membership: 'join' });
+  const ids = async (client: Client) => (await client.state(room)).map(({ event_id }) => event_id).sort();
+  t.same(await ids(alice), await ids(bob));
+  await bob.say(room, 'back');
+  await waitFor(carol, room, says('back'));
+});
+
 t.test('an event that a module takes for spam is seen by nobody on its server', async (t) => {
   const [a, b] = await startPair(t);
   const { alice, bob, room } = await meeting(a, b);

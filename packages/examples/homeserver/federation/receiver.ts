@@ -97,8 +97,10 @@ export class Receiver {
   async #take(origin: string, unverified: UnverifiedPdu, options: ReceiveOptions): Promise<Receipt> {
     const { pdu, eventId } = unverified;
     const { room_id: roomId } = pdu;
-    if (!(await this.#servers.of(roomId)).has(this.#client.serverName))
-      throw notFound('This server is not in the room');
+    const servers = await this.#servers.of(roomId);
+    if (!servers.has(this.#client.serverName)) throw notFound('This server is not in the room');
+    // What strangers send would be rejected, and what is rejected is kept.
+    if (options.keep && !servers.has(origin)) throw forbidden(`${origin} is not in the room`);
     if (await new Graph(this.#db).get(eventId)) return { outcome: 'known' };
     const signed = await verifyPdu(unverified, this.#keys);
     if (pdu.prev_events.length === 0) throw forbidden('The room exists already');

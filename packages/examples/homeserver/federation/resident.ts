@@ -6,12 +6,20 @@ import type { Accounts } from '../accounts/accounts.js';
 import { type Signer, signJson } from '../crypto/signing.js';
 import type { Database } from '../db/database.js';
 import { rooms } from '../db/schema.js';
-import { badJson, forbidden, incompatibleRoomVersion, invalidParam, notFound, RefusedByModule } from '../errors.js';
+import {
+  badJson,
+  forbidden,
+  incompatibleRoomVersion,
+  invalidParam,
+  notFound,
+  RefusedByModule,
+  tooLarge,
+} from '../errors.js';
 import { isLocal, isUserId } from '../ids.js';
 import { selectAuthEvents } from '../rooms/authorisation/auth-events.js';
 import { authorise } from '../rooms/authorisation/rules.js';
 import type { StrippedEvent } from '../rooms/client-event.js';
-import { type Content, type EventDraft, membershipOf, ROOM_VERSION } from '../rooms/event.js';
+import { type Content, checkCanonical, type EventDraft, membershipOf, ROOM_VERSION } from '../rooms/event.js';
 import type { EventStore } from '../rooms/events.js';
 import { makeEvent, type Pdu, toPdu } from '../rooms/pdu.js';
 import { redactedPdu } from '../rooms/redaction.js';
@@ -25,6 +33,9 @@ import type { KeyRing } from './keys.js';
 import { allIn } from './merge.js';
 import type { Receiver } from './receiver.js';
 import type { RoomServers } from './room-servers.js';
+
+/** Characters of JSON. */
+const MAX_INVITE_STATE = 65_536;
 
 type Change = 'join' | 'leave';
 
@@ -130,6 +141,8 @@ export class Resident {
     { version, raw, inviteState }: { version: string; raw: unknown; inviteState: readonly StrippedEvent[] },
   ): Promise<Pdu> {
     if (version !== ROOM_VERSION) throw incompatibleRoomVersion(version);
+    checkCanonical(inviteState, 0);
+    if (JSON.stringify(inviteState).length > MAX_INVITE_STATE) throw tooLarge('The state with the invite is too large');
     const { serverName } = this.#signer;
     const unverified = readPdu(raw);
     const { pdu } = unverified;

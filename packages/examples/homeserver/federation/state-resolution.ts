@@ -1,6 +1,7 @@
 // State resolution, version 2 (room version 2, "State resolution"): of several states of a room, one that every server comes
 // to. The words are the specification's.
 
+import { tooLarge } from '../errors.js';
 import { authKeys } from '../rooms/authorisation/auth-events.js';
 import { authorise } from '../rooms/authorisation/rules.js';
 import type { RoomEvent } from '../rooms/event.js';
@@ -11,6 +12,9 @@ import type { Graph, Node } from './graph.js';
 
 /** Event ids by `keyOf`. */
 export type StateSet = ReadonlyMap<string, string>;
+
+/** Resolving takes longer than linear time, and nothing else is stored meanwhile. */
+const MAX_CONFLICTED = 1000;
 
 export interface Conflict {
   readonly graph: Graph;
@@ -27,6 +31,7 @@ export async function resolveState(conflict: Conflict): Promise<StateSet> {
   const { graph, sets } = conflict;
   const conflicted = new Set(sets.flatMap((set) => [...set.values()]));
   const fullConflicted = new Set([...conflicted, ...(await authDifference(conflict))]);
+  if (fullConflicted.size > MAX_CONFLICTED) throw tooLarge('The states of the room differ too much');
   const nodes = await graph.getAll([...fullConflicted]);
   const resolved = new Partial(conflict);
 

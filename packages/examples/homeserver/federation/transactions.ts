@@ -12,6 +12,8 @@ export type Results = Readonly<Record<string, { readonly error?: string }>>;
 
 const MAX_REMEMBERED = 1000;
 const MAX_AT_ONCE = 4;
+/** Other servers may answer slowly what this one asks about an event. */
+const MAX_MS = 50_000;
 
 export class Transactions {
   readonly #receiver: Receiver;
@@ -51,9 +53,12 @@ export class Transactions {
 
   async #takeAll(origin: string, pdus: readonly unknown[]): Promise<Results> {
     const results = new Map<string, { error?: string }>();
+    const deadline = performance.now() + MAX_MS;
     for (const raw of pdus) {
       const eventId = idOf(raw);
-      if (eventId !== undefined) results.set(eventId, await this.#takeOne(origin, raw, eventId));
+      // What is left out is asked for when something comes after it.
+      if (eventId !== undefined && performance.now() > deadline) results.set(eventId, { error: 'There was no time' });
+      else if (eventId !== undefined) results.set(eventId, await this.#takeOne(origin, raw, eventId));
     }
     return Object.fromEntries(results);
   }

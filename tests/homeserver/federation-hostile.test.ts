@@ -301,7 +301,7 @@ for (const length of [5, 60]) {
     for (let i = 0; i < length; i++) await bob.say(room, `message ${i}`);
     await alice.sync().catch(() => {});
     await b.stop();
-    const { db, close } = await openDatabase(join(b.dataDir, 'db'), quiet);
+    const { db, close } = await openDatabase({ folder: join(b.dataDir, 'db') }, quiet);
     await db.delete(outbox);
     await close();
     await b.start();

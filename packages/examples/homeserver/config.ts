@@ -93,7 +93,8 @@ export async function loadConfig(file: string | undefined, overrides: ConfigOver
       path[0] === 'database' && environment.database ? 'DATABASE_URL' : (source?.locate(path) ?? 'configuration');
     throw new InvalidConfig(result.issues.map((issue) => `${locate(pathOf(issue))}: ${describe(issue)}`).join('\n'));
   }
-  const { server_name, listen, data, database, admins, enable_registration, max_upload_size, federation } = result.output;
+  const { server_name, listen, data, database, admins, enable_registration, max_upload_size, federation } =
+    result.output;
   if (database !== undefined && data === IN_MEMORY) {
     throw new InvalidConfig(
       `data: ${IN_MEMORY} forgets the files that the database on the server still knows; name a folder for them`,

@@ -6,7 +6,7 @@ import t from 'tap';
 import type { Signer } from '../../packages/examples/homeserver/crypto/signing.ts';
 import { SigningKey, signJson } from '../../packages/examples/homeserver/crypto/signing.ts';
 import { openDatabase } from '../../packages/examples/homeserver/db/database.ts';
-import { outbox } from '../../packages/examples/homeserver/db/schema.ts';
+import { events, outbox } from '../../packages/examples/homeserver/db/schema.ts';
 import { authorization } from '../../packages/examples/homeserver/federation/x-matrix.ts';
 import {
   contentHash,
@@ -287,11 +287,36 @@ t.test("joins, leaves and invites that are not the other server's to make", asyn
   t.match(await send(invite({})), { status: 403, body: { errcode: 'M_SPAM' } });
   a.fake.answers = { userMayInvite: () => refused({ errcode: 'M_NO', extra: { why: 1 } }) };
   t.match(await send(invite({})), { status: 403, body: { errcode: 'M_NO', why: 1 } });
+  a.fake.answers = {};
+  const much = [{ type: 'x', state_key: '', sender: bob.userId, content: { x: 'x'.repeat(70_000) } }];
+  const to = `/v2/invite/${e('!new:x')}/${e(referenceHash(invite({})))}`;
+  const flooding = { room_version: '11', event: invite({}), invite_room_state: much };
+  t.match(await put(to, flooding), { status: 413, body: { errcode: 'M_TOO_LARGE' } });
   t.same(Object.keys((await alice.sync()).rooms.invite), []);
+  a.fake.answers = { userMayInvite: () => refused() };
   // Sent as any other event it is no way around the module.
   const sly = forge(it, { type: 'm.room.member', state_key: alice.userId, content: { membership: 'invite' } });
   t.match(Object.values(await sendTo(a, b.signer, [sly])), [{ error: String }]);
   a.fake.answers = { userMayInvite: () => allowed };
+});
+
+t.test('a server that is not in the room is not listened to, and its events are not kept', async (t) => {
+  const it = await scene(t);
+  const { a, b, alice, bob, room } = it;
+  await bob.sync();
+  await alice.kick(room, bob.userId);
+  await waitFor(bob, room, is(bob.userId, 'leave'));
+  t.match(Object.values(await sendTo(a, b.signer, [forge(it)])), [{ error: /is not in the room/ }]);
+  const e = encodeURIComponent;
+  for (const path of [`event/${e(it.place.last)}`, `state/${e(room)}?event_id=${e(it.place.last)}`]) {
+    t.match(await ask(a, `/_matrix/federation/v1/${path}`, { signer: b.signer }), { status: 403 });
+  }
+  await a.stop();
+  const { db, close } = await openDatabase({ folder: join(a.dataDir, 'db') }, quiet);
+  const kept = (await db.select().from(events)).filter(({ onlyFor }) => onlyFor !== null);
+  await close();
+  await a.start();
+  t.same(kept, []);
 });
 
 for (const length of [5, 60]) {

@@ -49,8 +49,8 @@ export class KeyRing {
   }
 
   /** Whether the server has signed the object with a key that was valid `at` that time. */
-  async isSigned(object: { readonly signatures?: unknown }, server: string, at: number): Promise<boolean> {
-    const signatures = v.safeParse(OwnSignatures, (object.signatures as Signatures | undefined)?.[server]);
+  async isSigned(object: object, server: string, at: number): Promise<boolean> {
+    const signatures = v.safeParse(OwnSignatures, (object as { signatures?: Signatures }).signatures?.[server]);
     if (!signatures.success) return false;
     for (const [keyId, signature] of Object.entries(signatures.output).slice(0, MAX_KEYS)) {
       const publicKey = await this.find(server, keyId, at);

@@ -37,6 +37,17 @@ export interface RoomSync {
     readonly prev_batch: string;
   };
   readonly state: { readonly events: readonly ClientEvent[] };
+  readonly ephemeral: { readonly events: readonly Stateless[] };
+  readonly account_data: { readonly events: readonly Stateless[] };
+  readonly summary?: Json;
+  readonly unread_notifications?: { readonly notification_count: number; readonly highlight_count: number };
+}
+
+/** Account data, receipts, typing, messages to devices. */
+export interface Stateless {
+  readonly type: string;
+  readonly content: Json;
+  readonly sender?: string;
 }
 
 export interface PresenceEvent {
@@ -54,12 +65,18 @@ export interface SyncBody {
     readonly leave: Readonly<Record<string, RoomSync>>;
   };
   readonly presence: { readonly events: readonly PresenceEvent[] };
+  readonly account_data: { readonly events: readonly Stateless[] };
+  readonly to_device: { readonly events: readonly Stateless[] };
+  readonly device_lists: { readonly changed: readonly string[]; readonly left: readonly string[] };
+  readonly device_one_time_keys_count: Readonly<Record<string, number>>;
+  readonly device_unused_fallback_key_types: readonly string[];
 }
 
 export interface MessagesBody {
   readonly chunk: readonly ClientEvent[];
   readonly start: string;
   readonly end?: string;
+  readonly state?: readonly ClientEvent[];
 }
 
 export interface ContextBody {

@@ -1,24 +1,41 @@
 // The whole server as one Hono app: its own routes, then the modules' web resources, then 404.
 
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { accountDataRoutes } from './account-data/routes.js';
+import { credentialRoutes } from './accounts/credential-routes.js';
 import { accountRoutes } from './accounts/routes.js';
 import { userDirectoryRoutes } from './accounts/user-directory.js';
+import { clientRoutes, wellKnownRoutes } from './client/routes.js';
+import { deviceRoutes } from './devices/routes.js';
 import { errorResponse, internalError, invalidParam, unrecognized } from './errors.js';
 import { federationRoutes } from './federation/routes.js';
+import { filterRoutes } from './filters/routes.js';
 import type { Env } from './http/context.js';
+import { keyBackupRoutes } from './keys/backup-routes.js';
+import { keyRoutes } from './keys/routes.js';
 import { clientMediaRoutes, mediaRoutes } from './media/routes.js';
 import { PAGE_PATH, pageRoutes } from './page/routes.js';
 import { presenceRoutes } from './presence/routes.js';
+import { pushRoutes } from './push/routes.js';
+import { receiptRoutes } from './receipts/routes.js';
 import { directoryRoutes } from './rooms/directory-routes.js';
 import { eventRoutes } from './rooms/event-routes.js';
 import { roomRoutes } from './rooms/routes.js';
 import type { Server } from './server.js';
 import { syncRoutes } from './sync/routes.js';
 
-const VERSIONS = ['v1.1', 'v1.2', 'v1.3', 'v1.4', 'v1.5', 'v1.6', 'v1.7', 'v1.8', 'v1.9', 'v1.10', 'v1.11'];
-
 const CLIENT_ROUTES = [
+  clientRoutes,
   accountRoutes,
+  credentialRoutes,
+  accountDataRoutes,
+  deviceRoutes,
+  keyRoutes,
+  keyBackupRoutes,
+  pushRoutes,
+  receiptRoutes,
+  filterRoutes,
   userDirectoryRoutes,
   roomRoutes,
   eventRoutes,
@@ -28,16 +45,24 @@ const CLIENT_ROUTES = [
   clientMediaRoutes,
 ];
 
+/** Web pages of any origin may use the server (client-server API, "Web Browser Clients"). */
+const CORS = {
+  origin: '*',
+  allowMethods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+  allowHeaders: ['X-Requested-With', 'Content-Type', 'Authorization'],
+};
+
 export function createApp(server: Server): Hono<Env> {
   const app = new Hono<Env>();
-  app.get('/_matrix/client/versions', (c) => c.json({ versions: VERSIONS, unstable_features: {} }));
+  for (const path of ['/_matrix/*', '/.well-known/matrix/*']) app.use(path, cors(CORS));
   app.use('/_matrix/*', async (c, next) => {
-    // No identifier contains NUL, and PostgreSQL's text cannot.
-    if (c.req.path.includes('\0')) throw invalidParam('The path may not contain NUL');
+    // The database stores none, and no identifier of Matrix has one.
+    if (/%00/.test(c.req.url)) throw invalidParam('The address contains NUL');
     await next();
   });
   for (const routes of CLIENT_ROUTES) app.route('/_matrix/client', routes(server));
   app.route('/_matrix/media', mediaRoutes(server));
+  app.route('/.well-known/matrix', wellKnownRoutes(server));
   app.route(PAGE_PATH, pageRoutes(server));
   app.get('/', (c) => c.redirect(PAGE_PATH));
   if (server.federation) app.route('/_matrix', federationRoutes(server.federation));

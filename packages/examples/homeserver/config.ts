@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { closeNames, ServerName, UserId } from '@bulkhead/sdk/contract';
 import * as v from 'valibot';
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument, type ScalarTag } from 'yaml';
+import type { Rate } from './http/rate-limit.js';
 
 export interface HomeserverConfig {
   readonly serverName: string;
@@ -21,6 +22,17 @@ export interface HomeserverConfig {
   readonly maxUploadSize: number;
   /** Where other servers are, by name; `undefined`: this server knows no others, and has no federation API. */
   readonly federation: ReadonlyMap<string, string> | undefined;
+  /** Where clients reach the server; what /.well-known/matrix/client says. */
+  readonly publicBaseUrl: string | undefined;
+  /** How long an access token lives that can be refreshed, in milliseconds. */
+  readonly accessTokenLifetimeMs: number;
+  readonly rateLimits: RateLimits;
+}
+
+export interface RateLimits {
+  readonly login: Rate;
+  readonly registration: Rate;
+  readonly message: Rate;
 }
 
 const MEBIBYTE = 1 << 20;
@@ -43,6 +55,33 @@ const isSafe = (text: string): boolean => {
 };
 const BaseUrl = v.pipe(v.string(), v.check(isSafe, 'expected https, or http to a loopback address'));
 
+const perRequester = (perSecond: number, burstCount: number) =>
+  v.optional(
+    v.pipe(
+      v.strictObject({
+        per_second: v.optional(v.pipe(v.number(), v.minValue(0.001)), perSecond),
+        burst_count: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), burstCount),
+      }),
+      v.transform(({ per_second, burst_count }): Rate => ({ perSecond: per_second, burstCount: burst_count })),
+    ),
+    {},
+  );
+
+const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds, or a number with a unit. */
+const Duration = v.union(
+  [
+    v.pipe(v.number(), v.integer(), v.minValue(1)),
+    v.pipe(
+      v.string(),
+      v.regex(/^[1-9]\d{0,8}[smhd]$/),
+      v.transform((text) => Number(text.slice(0, -1)) * UNITS_MS[text.at(-1) as keyof typeof UNITS_MS]),
+    ),
+  ],
+  'expected a duration such as "5m", or milliseconds',
+);
+
 /** Names as in Synapse's homeserver.yaml where it has the key. */
 const keys = {
   server_name: v.optional(ServerName, 'localhost'),
@@ -57,6 +96,14 @@ const keys = {
   max_upload_size: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 50 * MEBIBYTE),
   /** URLs of other servers, by their names. */
   federation: v.optional(v.record(ServerName, BaseUrl)),
+  public_baseurl: v.optional(v.pipe(v.string(), v.url())),
+  refreshable_access_token_lifetime: v.optional(Duration, '5m'),
+  /** By address, and by user. */
+  rc_login: perRequester(20, 200),
+  /** By address. */
+  rc_registration: perRequester(20, 200),
+  /** By user. */
+  rc_message: perRequester(200, 2000),
 };
 
 const NOT_OURS = ['bulkhead', 'modules', 'module_defaults'];
@@ -74,6 +121,9 @@ export interface ConfigOverrides {
   readonly enableRegistration?: boolean | undefined;
   readonly maxUploadSize?: number | undefined;
   readonly federation?: Readonly<Record<string, string>> | undefined;
+  readonly publicBaseUrl?: string | undefined;
+  readonly accessTokenLifetimeMs?: number | undefined;
+  readonly rateLimits?: Partial<RateLimits> | undefined;
 }
 
 /** What the homeserver's own keys say is wrong, or the file cannot be read. The message is for the admin, one line each. */
@@ -93,8 +143,7 @@ export async function loadConfig(file: string | undefined, overrides: ConfigOver
       path[0] === 'database' && environment.database ? 'DATABASE_URL' : (source?.locate(path) ?? 'configuration');
     throw new InvalidConfig(result.issues.map((issue) => `${locate(pathOf(issue))}: ${describe(issue)}`).join('\n'));
   }
-  const { server_name, listen, data, database, admins, enable_registration, max_upload_size, federation } =
-    result.output;
+  const { server_name, listen, data, database, admins, enable_registration, max_upload_size, ...more } = result.output;
   if (database !== undefined && data === IN_MEMORY) {
     throw new InvalidConfig(
       `data: ${IN_MEMORY} forgets the files that the database on the server still knows; name a folder for them`,
@@ -109,7 +158,10 @@ export async function loadConfig(file: string | undefined, overrides: ConfigOver
     admins: new Set(admins),
     enableRegistration: enable_registration,
     maxUploadSize: max_upload_size,
-    federation: federation && new Map(Object.entries(federation)),
+    federation: more.federation && new Map(Object.entries(more.federation)),
+    publicBaseUrl: more.public_baseurl,
+    accessTokenLifetimeMs: more.refreshable_access_token_lifetime,
+    rateLimits: { login: more.rc_login, registration: more.rc_registration, message: more.rc_message },
   };
 }
 
@@ -138,9 +190,16 @@ function overridden(overrides: ConfigOverrides): Record<string, unknown> {
     enable_registration: overrides.enableRegistration,
     max_upload_size: overrides.maxUploadSize,
     federation: overrides.federation,
+    public_baseurl: overrides.publicBaseUrl,
+    refreshable_access_token_lifetime: overrides.accessTokenLifetimeMs,
+    rc_login: rateKeys(overrides.rateLimits?.login),
+    rc_registration: rateKeys(overrides.rateLimits?.registration),
+    rc_message: rateKeys(overrides.rateLimits?.message),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
+
+const rateKeys = (rate: Rate | undefined) => rate && { per_second: rate.perSecond, burst_count: rate.burstCount };
 
 const pathOf = (issue: v.BaseIssue<unknown>): readonly unknown[] => issue.path?.map(({ key }) => key) ?? [];
 

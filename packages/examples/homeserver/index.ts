@@ -80,6 +80,7 @@ export async function createHomeserver(options: HomeserverOptions = {}): Promise
     opened.push(async () => server.presence.close());
     await server.federation?.start();
     opened.push(async () => server.federation?.close());
+    opened.push(async () => server.typing.close());
 
     const app = createApp(server);
     let listening: Listening | undefined;

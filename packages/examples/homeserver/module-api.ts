@@ -55,7 +55,7 @@ export class HomeserverAdapter implements Required<Homeserver> {
       userId,
       isAdmin: this.#accounts.isAdmin(userId),
       isGuest: false,
-      isDeactivated: false,
+      isDeactivated: account.deactivated,
       isShadowBanned: account.shadowBanned,
       creationTs: account.createdTs,
     };

@@ -1,17 +1,26 @@
 // Passwords, hashed with scrypt. The parameters stand in the hash, so that they can be raised without locking anybody out.
 
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+import { unknownRequest } from '../errors.js';
 
 const COST = 2 ** 15;
 const BLOCK_SIZE = 8;
 const PARALLELISM = 1;
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;
+const MAX_PASSWORD_BYTES = 512;
 
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(SALT_BYTES);
   const key = await derive(password, salt, COST, BLOCK_SIZE, PARALLELISM);
   return ['scrypt', COST, BLOCK_SIZE, PARALLELISM, salt.toString('base64'), key.toString('base64')].join('$');
+}
+
+/** @throws MatrixError 400 `M_UNKNOWN` for one that nobody can have */
+export function checkPassword(password: string): void {
+  if (password === '' || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) {
+    throw unknownRequest('The password is empty or too long');
+  }
 }
 
 /** @param hash `undefined` for an account that does not exist: the check then takes just as long, and fails. */

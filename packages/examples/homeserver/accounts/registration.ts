@@ -2,49 +2,49 @@
 
 import type { Modules } from '@bulkhead/runtime';
 import * as v from 'valibot';
-import { forbidden, invalidUsername, missingParam, RefusedByModule, unknownRequest, userInUse } from '../errors.js';
-import { check } from '../http/body.js';
+import { forbidden, invalidUsername, missingParam, RefusedByModule, userInUse } from '../errors.js';
+import { check, Name } from '../http/body.js';
 import { randomLetters } from '../ids.js';
-import type { Accounts, NewDevice } from './accounts.js';
-import { hashPassword } from './passwords.js';
+import type { Accounts } from './accounts.js';
+import { checkPassword, hashPassword } from './passwords.js';
+import { Sessions } from './sessions.js';
+import type { Login, Tokens } from './tokens.js';
 
 type Seen = readonly [userAgent: string | null, ip: string];
 
 const Register = v.object({
   username: v.optional(v.string()),
   password: v.optional(v.string()),
-  device_id: v.optional(v.string()),
+  device_id: v.optional(Name),
   initial_device_display_name: v.optional(v.string()),
   inhibit_login: v.optional(v.boolean(), false),
+  refresh_token: v.optional(v.boolean(), false),
   auth: v.optional(v.object({ type: v.optional(v.string()), session: v.optional(v.string()) })),
 });
 type Register = v.InferOutput<typeof Register>;
 
 interface Session {
-  readonly id: string;
   /** What the client asked for when it began; it may leave it out when it comes back. */
   readonly asked: Readonly<Record<string, unknown>>;
   readonly seen: Map<string, Seen>;
-  readonly until: number;
 }
 
 export type Registered =
-  | { readonly done: true; readonly userId: string; readonly device?: NewDevice }
+  | { readonly done: true; readonly userId: string; readonly login?: Login }
   | { readonly done: false; readonly challenge: Readonly<Record<string, unknown>> };
 
-const SESSION_MS = 15 * 60_000;
-const MAX_SESSIONS = 10_000;
 const MAX_USER_ID_BYTES = 255;
-const MAX_PASSWORD_BYTES = 512;
 
 export class Registration {
   readonly #accounts: Accounts;
+  readonly #tokens: Tokens;
   readonly #modules: Modules;
   readonly #enabled: boolean;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Sessions<Session>();
 
-  constructor(accounts: Accounts, modules: Modules, enabled: boolean) {
+  constructor(accounts: Accounts, tokens: Tokens, modules: Modules, enabled: boolean) {
     this.#accounts = accounts;
+    this.#tokens = tokens;
     this.#modules = modules;
     this.#enabled = enabled;
   }
@@ -52,21 +52,20 @@ export class Registration {
   async register(body: Readonly<Record<string, unknown>>, seen: Seen): Promise<Registered> {
     if (!this.#enabled) throw forbidden('Registration is closed');
     const { auth } = check(Register, body);
-    const session = auth?.session === undefined ? this.#begin(body) : this.#resume(auth.session);
+    const id = auth?.session ?? this.#begin(body);
+    const session = this.#sessions.get(id);
     const asked = check(Register, { ...session.asked, ...body });
     session.seen.set(seen.join(' '), seen);
     if (asked.username !== undefined) await this.checkUsername(asked.username);
-    if (auth?.type === undefined) return { done: false, challenge: challengeOf(session) };
+    if (auth?.type === undefined) return { done: false, challenge: challengeOf(id) };
     if (auth.type !== 'm.login.dummy') {
       const error = { errcode: 'M_UNRECOGNIZED', error: `${auth.type} is no stage of this flow` };
-      return { done: false, challenge: { ...challengeOf(session), ...error } };
+      return { done: false, challenge: { ...challengeOf(id), ...error } };
     }
     if (asked.password === undefined) throw missingParam('password');
-    if (asked.password === '' || Buffer.byteLength(asked.password) > MAX_PASSWORD_BYTES) {
-      throw unknownRequest('The password is empty or too long');
-    }
+    checkPassword(asked.password);
     // From here on the session is used up, so that nobody is asked about twice.
-    this.#sessions.delete(session.id);
+    this.#sessions.end(id);
     return this.#create(asked, asked.password, [...session.seen.values()]);
   }
 
@@ -80,8 +79,12 @@ export class Registration {
     await this.#modules.accountValidity.onUserRegistration(userId);
 
     if (asked.inhibit_login) return { done: true, userId };
-    const device = await this.#accounts.createDevice(userId, asked.device_id, asked.initial_device_display_name);
-    return { done: true, userId, device };
+    const login = await this.#tokens.login(userId, {
+      deviceId: asked.device_id,
+      displayName: asked.initial_device_display_name,
+      refreshable: asked.refresh_token,
+    });
+    return { done: true, userId, login };
   }
 
   /** @throws MatrixError unless somebody could register under this name */
@@ -96,24 +99,10 @@ export class Registration {
     if (await this.#accounts.find(userId)) throw userInUse();
   }
 
-  #begin(asked: Readonly<Record<string, unknown>>): Session {
-    const now = Date.now();
-    for (const [id, { until }] of this.#sessions) {
-      // The Map is in order of time: the first that is young ends the search.
-      if (until > now && this.#sessions.size < MAX_SESSIONS) break;
-      this.#sessions.delete(id);
-    }
+  #begin(asked: Readonly<Record<string, unknown>>): string {
     const { auth: _, ...rest } = asked;
-    const session = { id: randomLetters(24), asked: rest, seen: new Map<string, Seen>(), until: now + SESSION_MS };
-    this.#sessions.set(session.id, session);
-    return session;
-  }
-
-  #resume(id: string): Session {
-    const session = this.#sessions.get(id);
-    if (!session || session.until < Date.now()) throw unknownRequest('Unknown session');
-    return session;
+    return this.#sessions.begin({ asked: rest, seen: new Map<string, Seen>() });
   }
 }
 
-const challengeOf = ({ id }: Session) => ({ flows: [{ stages: ['m.login.dummy'] }], params: {}, session: id });
+const challengeOf = (session: string) => ({ flows: [{ stages: ['m.login.dummy'] }], params: {}, session });

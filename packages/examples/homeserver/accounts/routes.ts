@@ -2,11 +2,21 @@
 
 import { type Context, Hono } from 'hono';
 import * as v from 'valibot';
-import { forbidden, guestAccessForbidden, invalidParam, missingParam, notFound, unknownRequest } from '../errors.js';
-import { readBody, readObject } from '../http/body.js';
+import {
+  forbidden,
+  guestAccessForbidden,
+  invalidParam,
+  missingParam,
+  notFound,
+  softLogout,
+  unknownRequest,
+  userDeactivated,
+} from '../errors.js';
+import { Name, readBody, readObject } from '../http/body.js';
 import { type Env, requestInfo } from '../http/context.js';
 import type { Server } from '../server.js';
 import { verifyPassword } from './passwords.js';
+import type { Login as LoggedIn } from './tokens.js';
 
 const Login = v.object({
   type: v.string(),
@@ -14,18 +24,13 @@ const Login = v.object({
   /** Older than `identifier`, and still sent. */
   user: v.optional(v.string()),
   password: v.optional(v.string()),
-  device_id: v.optional(v.string()),
-  initial_device_display_name: v.optional(v.string()),
+  device_id: v.optional(Name),
+  initial_device_display_name: v.optional(Name),
+  refresh_token: v.optional(v.boolean(), false),
 });
 
-export function accountRoutes({
-  config,
-  accounts,
-  registration,
-  authenticator,
-  memberships,
-  federation,
-}: Server): Hono<Env> {
+export function accountRoutes(server: Server): Hono<Env> {
+  const { config, accounts, tokens, devices, registration, authenticator, memberships, federation, limits } = server;
   const app = new Hono<Env>();
   const { user, expiredUser } = authenticator;
 
@@ -38,27 +43,38 @@ export function accountRoutes({
     const name = body.identifier?.user ?? body.user;
     if (name === undefined) throw missingParam('identifier');
     if (body.password === undefined) throw missingParam('password');
-    const account = await accounts.find(name.startsWith('@') ? name : accounts.userId(name));
+    const userId = name.startsWith('@') ? name : accounts.userId(name);
+    limits.login.take(requestInfo(c)[1]);
+    limits.login.take(userId);
+    const account = await accounts.find(userId);
+    if (account?.deactivated) throw userDeactivated();
     if (!(await verifyPassword(body.password, account?.passwordHash)) || !account) {
       throw forbidden('Invalid user name or password');
     }
-    const device = await accounts.createDevice(account.userId, body.device_id, body.initial_device_display_name);
-    return c.json({
-      user_id: account.userId,
-      access_token: device.accessToken,
-      device_id: device.deviceId,
-      home_server: config.serverName,
+    const login = await tokens.login(account.userId, {
+      deviceId: body.device_id,
+      displayName: body.initial_device_display_name,
+      refreshable: body.refresh_token,
     });
+    return c.json({ user_id: account.userId, home_server: config.serverName, ...loginBody(login) });
+  });
+
+  app.post('/v3/refresh', async (c) => {
+    const { refresh_token: refreshToken } = await readBody(c, v.object({ refresh_token: v.string() }));
+    const login = await tokens.refresh(refreshToken);
+    if (!login) throw softLogout('The refresh token is unknown, or was used already');
+    const { device_id: _, ...body } = loginBody(login);
+    return c.json(body);
   });
 
   app.post('/v3/logout', expiredUser, async (c) => {
     const { userId, deviceId } = c.var.requester;
-    if (deviceId !== undefined) await accounts.deleteDevice(userId, deviceId);
+    if (deviceId !== undefined) await devices.delete(userId, [deviceId]);
     return c.json({});
   });
 
   app.post('/v3/logout/all', expiredUser, async (c) => {
-    await accounts.deleteDevices(c.var.requester.userId);
+    await devices.delete(c.var.requester.userId);
     return c.json({});
   });
 
@@ -78,14 +94,12 @@ export function accountRoutes({
     const kind = c.req.query('kind') ?? 'user';
     if (kind === 'guest') throw guestAccessForbidden();
     if (kind !== 'user') throw unknownRequest(`Unknown kind of account ${kind}`);
-    const result = await registration.register(await readObject(c), requestInfo(c));
+    const seen = requestInfo(c);
+    limits.registration.take(seen[1]);
+    const result = await registration.register(await readObject(c), seen);
     if (!result.done) return c.json(result.challenge, 401);
-    const { userId, device } = result;
-    return c.json({
-      user_id: userId,
-      home_server: config.serverName,
-      ...(device && { access_token: device.accessToken, device_id: device.deviceId }),
-    });
+    const { userId, login } = result;
+    return c.json({ user_id: userId, home_server: config.serverName, ...(login && loginBody(login)) });
   });
 
   app.get('/v3/profile/:userId', async (c) => c.json(await profileFor(c)));
@@ -126,6 +140,12 @@ export function accountRoutes({
 
   return app;
 }
+
+const loginBody = ({ deviceId, accessToken, refreshToken, expiresInMs }: LoggedIn) => ({
+  device_id: deviceId,
+  access_token: accessToken,
+  ...(refreshToken === undefined ? {} : { refresh_token: refreshToken, expires_in_ms: expiresInMs }),
+});
 
 const MAX_FIELD_BYTES = 1000;
 

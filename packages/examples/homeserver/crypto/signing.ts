@@ -57,7 +57,8 @@ export function verifyJson(object: object, signature: string, publicKey: string)
   }
 }
 
-function signedPart(object: object): string {
+/** What a signature is made over. */
+export function signedPart(object: object): string {
   const { signatures: _, unsigned: __, ...signed } = object as Record<string, unknown>;
   return canonicalJson(signed);
 }

@@ -111,6 +111,131 @@ export const migrations: readonly Migration[] = [
     `create table outbox (id bigserial primary key, server text not null, event_id text not null)`,
     `create index outbox_by_server on outbox (server, id)`,
   ],
+  // What clients keep on the server, and what they tell each other beside events.
+  [
+    `create sequence changes`,
+    `alter table users add column deactivated boolean not null default false`,
+    `alter table devices
+       add column token_expires_ts bigint,
+       add column refresh_hash text unique,
+       add column previous_refresh_hash text unique`,
+    `create table account_data (
+       user_id text not null references users,
+       room_id text not null,
+       type text not null,
+       content json not null,
+       position bigint not null default nextval('changes'),
+       primary key (user_id, room_id, type)
+     )`,
+    `create index account_data_by_position on account_data (user_id, position)`,
+    `create table push_rules (
+       user_id text primary key references users,
+       changes json not null,
+       position bigint not null default nextval('changes')
+     )`,
+    `create table filters (
+       user_id text not null references users,
+       filter_id text not null,
+       content json not null,
+       primary key (user_id, filter_id)
+     )`,
+    `create table receipts (
+       room_id text not null references rooms,
+       user_id text not null references users,
+       type text not null,
+       thread_id text not null,
+       event_id text not null,
+       event_position bigint not null,
+       ts bigint not null,
+       only_for text,
+       position bigint not null default nextval('changes'),
+       primary key (room_id, user_id, type, thread_id)
+     )`,
+    `create index receipts_by_position on receipts (room_id, position)`,
+    `create table device_messages (
+       user_id text not null,
+       device_id text not null,
+       position bigint not null default nextval('changes'),
+       message json not null,
+       primary key (user_id, device_id, position),
+       foreign key (user_id, device_id) references devices on delete cascade
+     )`,
+    `create table client_transactions (
+       user_id text not null,
+       device_id text not null,
+       request text not null,
+       created_ts bigint not null,
+       primary key (user_id, device_id, request),
+       foreign key (user_id, device_id) references devices on delete cascade
+     )`,
+    `create table device_list_changes (
+       user_id text primary key references users,
+       position bigint not null default nextval('changes')
+     )`,
+    `create index device_list_changes_by_position on device_list_changes (position)`,
+    `create table device_keys (
+       user_id text not null,
+       device_id text not null,
+       keys json not null,
+       primary key (user_id, device_id),
+       foreign key (user_id, device_id) references devices on delete cascade
+     )`,
+    `create table one_time_keys (
+       user_id text not null,
+       device_id text not null,
+       algorithm text not null,
+       key_id text not null,
+       key json not null,
+       position bigserial unique,
+       primary key (user_id, device_id, algorithm, key_id),
+       foreign key (user_id, device_id) references devices on delete cascade
+     )`,
+    `create table fallback_keys (
+       user_id text not null,
+       device_id text not null,
+       algorithm text not null,
+       key_id text not null,
+       key json not null,
+       used boolean not null,
+       primary key (user_id, device_id, algorithm),
+       foreign key (user_id, device_id) references devices on delete cascade
+     )`,
+    `create table cross_signing_keys (
+       user_id text not null references users,
+       usage text not null,
+       key json not null,
+       primary key (user_id, usage)
+     )`,
+    `create table key_signatures (
+       user_id text not null,
+       key_id text not null,
+       signer text not null,
+       signer_key_id text not null,
+       signature text not null,
+       primary key (user_id, key_id, signer, signer_key_id)
+     )`,
+    `create table key_backups (
+       user_id text not null references users,
+       version integer not null,
+       algorithm text not null,
+       auth_data json not null,
+       etag bigint not null default 0,
+       deleted boolean not null default false,
+       primary key (user_id, version)
+     )`,
+    `create table backed_up_keys (
+       user_id text not null,
+       version integer not null,
+       room_id text not null,
+       session_id text not null,
+       first_message_index bigint not null,
+       forwarded_count bigint not null,
+       is_verified boolean not null,
+       session_data json not null,
+       primary key (user_id, version, room_id, session_id),
+       foreign key (user_id, version) references key_backups on delete cascade
+     )`,
+  ],
 ];
 
 /**

@@ -1,12 +1,16 @@
 // The tables as queries name them; `migrations.ts` makes them.
 
 import { sql } from 'drizzle-orm';
-import { bigint, bigserial, boolean, index, json, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, index, integer, json, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
 import type { StrippedEvent } from '../rooms/client-event.js';
 import type { Envelope } from '../rooms/pdu.js';
 import type { Before } from '../rooms/resolution.js';
 
 const timestamp = (name: string) => bigint(name, { mode: 'number' }).notNull();
+
+/** Of everything that reaches clients beside events: its place in the one order that sync tokens count. */
+const position = () => bigint('position', { mode: 'number' }).notNull().default(nextPosition);
+export const nextPosition = sql<number>`nextval('changes')`;
 
 export const users = pgTable('users', {
   userId: text('user_id').primaryKey(),
@@ -15,6 +19,7 @@ export const users = pgTable('users', {
   avatarUrl: text('avatar_url'),
   shadowBanned: boolean('shadow_banned').notNull(),
   createdTs: timestamp('created_ts'),
+  deactivated: boolean('deactivated').notNull().default(false),
 });
 
 export const devices = pgTable(
@@ -26,6 +31,11 @@ export const devices = pgTable(
     tokenHash: text('token_hash').notNull().unique(),
     displayName: text('display_name'),
     createdTs: timestamp('created_ts'),
+    /** `null`: the token does not expire. */
+    tokenExpiresTs: bigint('token_expires_ts', { mode: 'number' }),
+    refreshHash: text('refresh_hash').unique(),
+    /** Does as well, until the client has shown that it got the new one. */
+    previousRefreshHash: text('previous_refresh_hash').unique(),
   },
   (table) => [primaryKey({ columns: [table.userId, table.deviceId] })],
 );
@@ -163,3 +173,178 @@ export const media = pgTable('media', {
   size: bigint('size', { mode: 'number' }).notNull(),
   createdTs: timestamp('created_ts'),
 });
+
+/** `room_id` is empty for what belongs to no room. */
+export const accountData = pgTable(
+  'account_data',
+  {
+    userId: text('user_id').notNull(),
+    roomId: text('room_id').notNull(),
+    type: text('type').notNull(),
+    content: json('content').$type<Readonly<Record<string, unknown>>>().notNull(),
+    position: position(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.userId, table.roomId, table.type] }),
+    index('account_data_by_position').on(table.userId, table.position),
+  ],
+);
+
+/** What a user changed in the predefined rules, and added to them. */
+export const pushRules = pgTable('push_rules', {
+  userId: text('user_id').primaryKey(),
+  changes: json('changes').$type<Readonly<Record<string, unknown>>>().notNull(),
+  position: position(),
+});
+
+export const filters = pgTable(
+  'filters',
+  {
+    userId: text('user_id').notNull(),
+    filterId: text('filter_id').notNull(),
+    content: json('content').$type<Readonly<Record<string, unknown>>>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.filterId] })],
+);
+
+/** `thread_id` is empty for receipts that stand for the whole room. */
+export const receipts = pgTable(
+  'receipts',
+  {
+    roomId: text('room_id').notNull(),
+    userId: text('user_id').notNull(),
+    type: text('type').notNull(),
+    threadId: text('thread_id').notNull(),
+    eventId: text('event_id').notNull(),
+    eventPosition: bigint('event_position', { mode: 'number' }).notNull(),
+    ts: timestamp('ts'),
+    /** As of events. */
+    onlyFor: text('only_for'),
+    position: position(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.roomId, table.userId, table.type, table.threadId] }),
+    index('receipts_by_position').on(table.roomId, table.position),
+  ],
+);
+
+/** To-device messages that no sync has acknowledged yet. */
+export const deviceMessages = pgTable(
+  'device_messages',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    position: position(),
+    message: json('message').$type<Readonly<Record<string, unknown>>>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId, table.position] })],
+);
+
+/** Requests that were carried out and that a client may repeat. */
+export const clientTransactions = pgTable(
+  'client_transactions',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    request: text('request').notNull(),
+    createdTs: timestamp('created_ts'),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId, table.request] })],
+);
+
+/** Where a user's devices or keys changed last. */
+export const deviceListChanges = pgTable(
+  'device_list_changes',
+  { userId: text('user_id').primaryKey(), position: position() },
+  (table) => [index('device_list_changes_by_position').on(table.position)],
+);
+
+export const deviceKeys = pgTable(
+  'device_keys',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    keys: json('keys').$type<Readonly<Record<string, unknown>>>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId] })],
+);
+
+export const oneTimeKeys = pgTable(
+  'one_time_keys',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    algorithm: text('algorithm').notNull(),
+    keyId: text('key_id').notNull(),
+    key: json('key').notNull(),
+    /** The order in which they were uploaded, and are given away. */
+    position: bigserial('position', { mode: 'number' }).notNull().unique(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId, table.algorithm, table.keyId] })],
+);
+
+export const fallbackKeys = pgTable(
+  'fallback_keys',
+  {
+    userId: text('user_id').notNull(),
+    deviceId: text('device_id').notNull(),
+    algorithm: text('algorithm').notNull(),
+    keyId: text('key_id').notNull(),
+    key: json('key').notNull(),
+    used: boolean('used').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId, table.algorithm] })],
+);
+
+export const crossSigningKeys = pgTable(
+  'cross_signing_keys',
+  {
+    userId: text('user_id').notNull(),
+    /** `master`, `self_signing` or `user_signing`. */
+    usage: text('usage').notNull(),
+    key: json('key').$type<Readonly<Record<string, unknown>>>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.usage] })],
+);
+
+/** Signatures that were made after a key was uploaded. `key_id` is a device id, or a cross-signing key itself. */
+export const keySignatures = pgTable(
+  'key_signatures',
+  {
+    userId: text('user_id').notNull(),
+    keyId: text('key_id').notNull(),
+    signer: text('signer').notNull(),
+    signerKeyId: text('signer_key_id').notNull(),
+    signature: text('signature').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.keyId, table.signer, table.signerKeyId] })],
+);
+
+export const keyBackups = pgTable(
+  'key_backups',
+  {
+    userId: text('user_id').notNull(),
+    version: integer('version').notNull(),
+    algorithm: text('algorithm').notNull(),
+    authData: json('auth_data').$type<Readonly<Record<string, unknown>>>().notNull(),
+    /** Counts the changes. */
+    etag: bigint('etag', { mode: 'number' }).notNull().default(0),
+    deleted: boolean('deleted').notNull().default(false),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.version] })],
+);
+
+export const backedUpKeys = pgTable(
+  'backed_up_keys',
+  {
+    userId: text('user_id').notNull(),
+    version: integer('version').notNull(),
+    roomId: text('room_id').notNull(),
+    sessionId: text('session_id').notNull(),
+    firstMessageIndex: bigint('first_message_index', { mode: 'number' }).notNull(),
+    forwardedCount: bigint('forwarded_count', { mode: 'number' }).notNull(),
+    isVerified: boolean('is_verified').notNull(),
+    sessionData: json('session_data').$type<Readonly<Record<string, unknown>>>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.version, table.roomId, table.sessionId] })],
+);

@@ -3,16 +3,16 @@
 import type { Modules } from '@bulkhead/runtime';
 import type { Requester, RequesterOptions } from '@bulkhead/sdk/contract';
 import type { MiddlewareHandler } from 'hono';
-import type { Accounts } from '../accounts/accounts.js';
-import { missingToken, RefusedByModule, unknownToken } from '../errors.js';
+import type { Tokens } from '../accounts/tokens.js';
+import { missingToken, RefusedByModule, softLogout, unknownToken } from '../errors.js';
 import type { Env } from './context.js';
 
 export class Authenticator {
-  readonly #accounts: Accounts;
+  readonly #tokens: Tokens;
   readonly #modules: Modules;
 
-  constructor(accounts: Accounts, modules: Modules) {
-    this.#accounts = accounts;
+  constructor(tokens: Tokens, modules: Modules) {
+    this.#tokens = tokens;
     this.#modules = modules;
   }
 
@@ -20,8 +20,9 @@ export class Authenticator {
   async requester(request: Request, { allowExpired = false }: RequesterOptions = {}): Promise<Requester> {
     const token = accessToken(request);
     if (token === undefined) throw missingToken();
-    const requester = await this.#accounts.requesterByToken(token);
+    const requester = await this.#tokens.requester(token);
     if (!requester) throw unknownToken();
+    if (requester === 'expired') throw softLogout('The access token has expired');
     if (!allowExpired) {
       const validity = await this.#modules.accountValidity.isUserExpired(requester.userId);
       // The token stays valid: once the account is renewed, the client goes on where it was.

@@ -18,9 +18,20 @@ export async function readBody<const S extends v.GenericSchema>(
 }
 
 /** valibot's objects and records let arrays pass. */
-export const JsonObject = v.custom<Readonly<Record<string, unknown>>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'expected an object',
+export const JsonObject = v.custom<Readonly<Record<string, unknown>>>(isObject, 'expected an object');
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A schema of an object or record that lets no array pass. valibot's types cannot say that the two are one. */
+export const objectOf = <const S extends v.GenericSchema>(schema: S) =>
+  v.pipe(v.unknown(), v.check(isObject, 'expected an object'), schema as never) as unknown as S;
+
+/** An identifier of the client's choice. The database stores no NUL. */
+export const Name = v.pipe(
+  v.string(),
+  v.check((text) => !text.includes('\0') && Buffer.byteLength(text) <= 255, 'expected at most 255 bytes without NUL'),
 );
 
 export const readObject = (c: Context) => readBody(c, JsonObject);

@@ -3,6 +3,7 @@
 import type { Requester } from '@bulkhead/sdk/contract';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context } from 'hono';
+import { forbidden } from '../errors.js';
 
 export interface Env {
   Variables: { requester: Requester };
@@ -14,6 +15,13 @@ export function requestInfo(c: Context): readonly [userAgent: string | null, ip:
     c.req.header('user-agent') ?? null,
     c.env?.incoming === undefined ? '' : (getConnInfo(c).remote.address ?? ''),
   ];
+}
+
+/** The user in the path, who is the one that asks. @throws MatrixError 403 `M_FORBIDDEN` */
+export function ownUserId(c: Context<Env>): string {
+  const { userId } = c.var.requester;
+  if (c.req.param('userId') !== userId) throw forbidden('You cannot act for another user');
+  return userId;
 }
 
 /** A number from the query, within limits; the default when it is absent or none. */

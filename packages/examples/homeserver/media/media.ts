@@ -41,17 +41,18 @@ export async function openMediaFolder(path: string | undefined): Promise<MediaFo
   return { path, close: async () => {} };
 }
 
-const INCOMPLETE = 'incomplete';
+/** What is not whole yet, and is thrown away at the next start. */
+export const INCOMPLETE = 'incomplete';
 
 export class MediaStore {
   readonly maxSize: number;
+  readonly folder: string;
   readonly #db: Database;
-  readonly #folder: string;
   readonly #modules: Modules;
 
   constructor(db: Database, folder: MediaFolder, modules: Modules, maxSize: number) {
     this.#db = db;
-    this.#folder = folder.path;
+    this.folder = folder.path;
     this.#modules = modules;
     this.maxSize = maxSize;
   }
@@ -59,8 +60,8 @@ export class MediaStore {
   /** @returns the file's id */
   async upload({ userId, contentType, fileName, body }: Upload): Promise<string> {
     const mediaId = randomLetters(24);
-    const incomplete = join(this.#folder, INCOMPLETE, mediaId);
-    await mkdir(join(this.#folder, INCOMPLETE), { recursive: true });
+    const incomplete = join(this.folder, INCOMPLETE, mediaId);
+    await mkdir(join(this.folder, INCOMPLETE), { recursive: true });
     try {
       const size = await this.#receive(body, incomplete);
       const verdict = await this.#modules.spamChecker.checkMediaFileForSpam(
@@ -68,7 +69,7 @@ export class MediaStore {
         { fileId: mediaId, urlCache: false },
       );
       if (!verdict.allowed) throw new RefusedByModule(verdict);
-      await rename(incomplete, join(this.#folder, mediaId));
+      await rename(incomplete, join(this.folder, mediaId));
       await this.#db.insert(media).values({ mediaId, userId, contentType, fileName, size, createdTs: Date.now() });
       return mediaId;
     } finally {
@@ -83,7 +84,7 @@ export class MediaStore {
 
   /** The file is opened when the first byte is asked for: a HEAD request leaves none open. */
   open({ mediaId }: MediaEntry): ReadableStream<Uint8Array> {
-    return ReadableStream.from(read(join(this.#folder, mediaId)));
+    return ReadableStream.from(read(join(this.folder, mediaId)));
   }
 
   async #receive(body: ReadableStream<Uint8Array> | null, path: string): Promise<number> {

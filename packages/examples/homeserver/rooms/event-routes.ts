@@ -2,6 +2,8 @@
 
 import { type Context, Hono } from 'hono';
 import { notFound } from '../errors.js';
+import { eventFilter } from '../filters/filters.js';
+import { filteredPage } from '../filters/page.js';
 import { type Env, numberFrom } from '../http/context.js';
 import { isEventId } from '../ids.js';
 import type { Server } from '../server.js';
@@ -40,23 +42,40 @@ export function eventRoutes({ authenticator, events, memberships }: Server): Hon
     const roomId = c.req.param('roomId');
     const { userId, deviceId } = c.var.requester;
     const limit = numberFrom(c.req.query('limit'), { max: MAX_CONTEXT, fallback: DEFAULT_CONTEXT });
+    const filter = eventFilter(c.req.query('filter'));
     const { stored, ranges } = await visibleEvent(c);
     const { position } = stored;
     const half = Math.floor(limit / 2);
-    const before = await events.page(roomId, userId, within(ranges, 1, position - 1), 'backwards', half);
-    const later = within(ranges, position + 1, events.head);
-    const after = await events.page(roomId, userId, later, 'forwards', limit - half);
-    const first = before.at(-1) ?? stored;
-    const last = after.at(-1) ?? stored;
-    const state = await events.stateSince(roomId, userId, 0, last.position);
+    const before = await filteredPage(events, {
+      roomId,
+      viewer: userId,
+      ranges: within(ranges, 1, position - 1),
+      direction: 'backwards',
+      limit: half,
+      filter,
+    });
+    const after = await filteredPage(events, {
+      roomId,
+      viewer: userId,
+      ranges: within(ranges, position + 1, events.head),
+      direction: 'forwards',
+      limit: limit - half,
+      filter,
+    });
+    const first = before.events.at(-1)?.position ?? position;
+    const last = after.events.at(-1)?.position ?? position;
+    const senders = [stored, ...before.events, ...after.events].map(({ event }) => event.sender);
+    const lazy = filter.lazyLoadMembers;
+    const members = lazy ? await events.membersAt(roomId, userId, [...new Set(senders)], last) : [];
+    const state = [...(await events.stateSince(roomId, userId, 0, last, !lazy)), ...members];
     const shown = (each: typeof stored) => clientEvent(each, userId, deviceId);
     return c.json({
-      start: formatHistoryToken(first.position - 1),
-      end: formatHistoryToken(last.position),
+      start: formatHistoryToken((before.more ?? first) - 1),
+      end: formatHistoryToken(after.more ?? last),
       event: shown(stored),
-      events_before: before.map(shown),
-      events_after: after.map(shown),
-      state: state.map(shown),
+      events_before: before.events.map(shown),
+      events_after: after.events.map(shown),
+      state: state.filter(({ event }) => filter.passes(event, roomId)).map(shown),
     });
   });
 

@@ -10,6 +10,7 @@ import {
   inArray,
   isNotNull,
   isNull,
+  lt,
   lte,
   max,
   notInArray,
@@ -220,13 +221,70 @@ export class EventStore {
   }
 
   /** State events that hold at a position and were not yet there at an earlier one. */
-  async stateSince(roomId: string, viewer: string, after: number, at: number): Promise<readonly StoredEvent[]> {
+  async stateSince(
+    roomId: string,
+    viewer: string,
+    after: number,
+    at: number,
+    withMembers = true,
+  ): Promise<readonly StoredEvent[]> {
     const found = await select(
       this.#db,
-      and(eq(events.roomId, roomId), gt(events.position, after), holdsAt(at), visibleTo(viewer)),
+      and(
+        eq(events.roomId, roomId),
+        gt(events.position, after),
+        holdsAt(at),
+        // Two ranges of the index, where "unequal" would read every member.
+        withMembers ? undefined : or(lt(events.type, 'm.room.member'), gt(events.type, 'm.room.member')),
+        visibleTo(viewer),
+      ),
       'forwards',
     );
-    return [...new Map(found.map((item) => [keyOf(item.event.type, item.event.state_key ?? ''), item])).values()];
+    return lastOfEachKey(found);
+  }
+
+  /** The membership events of some users, as they held at a position. */
+  async membersAt(
+    roomId: string,
+    viewer: string,
+    userIds: readonly string[],
+    at: number,
+  ): Promise<readonly StoredEvent[]> {
+    if (userIds.length === 0) return [];
+    const found = await select(
+      this.#db,
+      and(
+        eq(events.roomId, roomId),
+        eq(events.type, 'm.room.member'),
+        inArray(events.stateKey, [...userIds]),
+        holdsAt(at),
+        visibleTo(viewer),
+      ),
+      'forwards',
+    );
+    return lastOfEachKey(found);
+  }
+
+  /** The present memberships, of those that changed between two positions. */
+  async membershipChanges(
+    roomIds: readonly string[],
+    viewer: string,
+    after: number,
+    until: number,
+    userIds?: readonly string[],
+  ): Promise<readonly Member[]> {
+    if (roomIds.length === 0 || after >= until || userIds?.length === 0) return [];
+    return members(
+      this.#db,
+      and(
+        inArray(events.roomId, [...roomIds]),
+        gt(events.position, after),
+        lte(events.position, until),
+        isNull(events.supersededAt),
+        userIds && inArray(events.stateKey, [...userIds]),
+        visibleTo(viewer),
+      ),
+    );
   }
 
   /** A user's present membership in every room that he ever was in. */
@@ -243,19 +301,30 @@ export class EventStore {
 
   /** Those of the candidates who are in a room with `userId`, himself included, as `viewer` sees it. */
   async sharingRooms(userId: string, candidates: readonly string[], viewer = userId): Promise<ReadonlySet<string>> {
-    const roomIds = await this.joinedRooms(userId, viewer);
     const own = candidates.includes(userId) ? [userId] : [];
-    if (roomIds.length === 0 || candidates.length === 0) return new Set(own);
-    const found = await members(
-      this.#db,
-      and(
-        inArray(events.stateKey, [...candidates]),
-        inArray(events.roomId, [...roomIds]),
-        isNull(events.supersededAt),
-        visibleTo(viewer),
-      ),
-    );
-    return new Set([...own, ...found.filter(({ membership }) => membership === 'join').map((member) => member.userId)]);
+    if (candidates.length === 0) return new Set();
+    const roomIds = await this.joinedRooms(userId, viewer);
+    return new Set([...own, ...(await this.joinedAmong(roomIds, candidates, viewer))]);
+  }
+
+  /** Those of the candidates who are in one of the rooms. */
+  async joinedAmong(
+    roomIds: readonly string[],
+    candidates: readonly string[],
+    viewer: string,
+  ): Promise<ReadonlySet<string>> {
+    if (roomIds.length === 0 || candidates.length === 0) return new Set();
+    return this.#joined(and(inArray(events.stateKey, [...candidates]), inArray(events.roomId, [...roomIds])), viewer);
+  }
+
+  /** Everybody who is in a room, and was so at a position. */
+  async joinedIn(roomId: string, viewer: string, at: number): Promise<ReadonlySet<string>> {
+    return this.#joined(and(eq(events.roomId, roomId), lte(events.position, at)), viewer);
+  }
+
+  async #joined(where: SQL | undefined, viewer: string): Promise<ReadonlySet<string>> {
+    const found = await members(this.#db, and(where, isNull(events.supersededAt), visibleTo(viewer)));
+    return new Set(found.filter(({ membership }) => membership === 'join').map(({ userId }) => userId));
   }
 
   async joinedMembers(roomId: string, viewer: string): Promise<readonly JoinedMember[]> {
@@ -336,6 +405,11 @@ const isPresent = (roomId: string, viewer: string) =>
 
 const isWithin = (ranges: readonly Range[]) =>
   or(...ranges.map(([from, to]) => sql`${events.position} between ${from} and ${to}`));
+
+/** Of what different viewers hold to be the state under a key, the latest that this one sees. */
+const lastOfEachKey = (found: readonly StoredEvent[]) => [
+  ...new Map(found.map((item) => [keyOf(item.event.type, item.event.state_key ?? ''), item])).values(),
+];
 
 async function members(db: Database, where: SQL | undefined): Promise<readonly Member[]> {
   const found = await db

@@ -78,8 +78,9 @@ export class Memberships {
       const verdict = await this.#modules.spamChecker.userMayInvite(author.userId, target, roomId);
       if (!verdict.allowed) throw new RefusedByModule(verdict);
     }
-    if (!this.elsewhere?.isRemote(target) && !(await this.#accounts.find(target)))
-      throw notFound(`There is no user ${target}`);
+    if (this.elsewhere?.isRemote(target)) return;
+    const account = await this.#accounts.find(target);
+    if (!account || account.deactivated) throw notFound(`There is no user ${target}`);
   }
 
   /** The event that says so, with the profile of the user whom it is about. */
@@ -118,6 +119,16 @@ export class Memberships {
   async forgottenBy(userId: string): Promise<ReadonlySet<string>> {
     const found = await this.#db.select().from(forgotten).where(eq(forgotten.userId, userId));
     return new Set(found.map(({ roomId }) => roomId));
+  }
+
+  /** A user goes for good; a room that does not let him go keeps him. */
+  async leaveAll(author: Author): Promise<void> {
+    for (const { roomId, membership } of await this.#events.membershipsOf(author.userId)) {
+      if (membership === 'leave' || membership === 'ban') continue;
+      await this.change(author, { roomId, target: author.userId, membership: 'leave' }).catch((error: unknown) =>
+        this.#logger.warn({ err: error, roomId, userId: author.userId }, 'A deactivated user could not leave'),
+      );
+    }
   }
 
   /** A new name or picture goes into every room the user is in; a room that refuses it keeps the old one. */

@@ -13,7 +13,9 @@ export interface Page {
   readonly ranges: readonly Range[];
   readonly direction: Direction;
   readonly limit: number;
-  /** The token that it begins at. */
+  /** The position that it begins at. */
+  readonly from: number;
+  /** The token of that position. */
   readonly start: string;
 }
 
@@ -36,15 +38,19 @@ export function readPage(
     ranges: backwards ? within(ranges, stop + 1, start) : within(ranges, start + 1, stop),
     direction: backwards ? 'backwards' : 'forwards',
     limit: numberFrom(limit, { min: 1, max: MAX_EVENTS, fallback: DEFAULT_EVENTS }),
+    from: start,
     start: from ?? formatHistoryToken(start),
   };
 }
 
 /** @param found the page's events, and one more if there is one */
-export function cutPage({ direction, limit }: Page, found: readonly StoredEvent[]) {
-  const events = found.slice(0, limit);
+export function cutPage(page: Page, found: readonly StoredEvent[]) {
+  const events = found.slice(0, page.limit);
   const last = events.at(-1);
-  const isLast = found.length <= limit || !last;
-  const next = isLast ? undefined : formatHistoryToken(last.position - (direction === 'backwards' ? 1 : 0));
-  return { events, next };
+  const isLast = found.length <= page.limit || !last;
+  return { events, next: isLast ? undefined : nextToken(page, last.position) };
 }
+
+/** What the next page begins with. @param last where this one ended */
+export const nextToken = ({ direction }: Page, last: number): string =>
+  formatHistoryToken(last - (direction === 'backwards' ? 1 : 0));

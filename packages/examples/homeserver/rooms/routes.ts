@@ -4,6 +4,8 @@ import type { Requester } from '@bulkhead/sdk/contract';
 import { type Context, Hono } from 'hono';
 import * as v from 'valibot';
 import { badAlias, forbidden, invalidParam, notFound } from '../errors.js';
+import { eventFilter } from '../filters/filters.js';
+import { filteredPage } from '../filters/page.js';
 import { readBody, readObject } from '../http/body.js';
 import type { Env } from '../http/context.js';
 import { isRoomAlias, isRoomId, isUserId } from '../ids.js';
@@ -13,7 +15,7 @@ import { clientEvent } from './client-event.js';
 import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { Membership } from './events.js';
 import { readable } from './history.js';
-import { cutPage, readPage } from './paging.js';
+import { nextToken, readPage } from './paging.js';
 import { type Whereabouts, whereabouts } from './whereabouts.js';
 
 const Reason = v.object({ reason: v.optional(v.string()) });
@@ -24,7 +26,7 @@ const Upgrade = v.object({ new_version: v.string() });
 const MEMBERSHIPS: ReadonlySet<unknown> = new Set<Membership>(['join', 'invite', 'leave', 'ban', 'knock']);
 
 export function roomRoutes(server: Server): Hono<Env> {
-  const { authenticator, creator, directory, events, federation, memberships, sender, upgrader } = server;
+  const { authenticator, creator, directory, events, federation, limits, memberships, sender, upgrader } = server;
   const { user } = authenticator;
   const app = new Hono<Env>();
 
@@ -144,6 +146,7 @@ export function roomRoutes(server: Server): Hono<Env> {
     const key = [userId, deviceId, c.req.path].join('\0');
     const running = inFlight.get(key);
     if (running) return running;
+    limits.message.take(userId);
     const draft = { ...unsigned, sender: userId };
     const sending = (async () =>
       (await events.byTransaction(draft, deviceId, transactionId)) ?? sender.send(requester, draft, transactionId))();
@@ -187,6 +190,7 @@ export function roomRoutes(server: Server): Hono<Env> {
       return c.json({ event_id: await memberships.change(requester, request) });
     }
     if (type === 'm.room.canonical_alias') await checkAliases(requester, roomId, content);
+    limits.message.take(requester.userId);
     const draft = { type, room_id: roomId, sender: requester.userId, state_key: stateKey, content };
     return c.json({ event_id: await sender.send(requester, draft) });
   };
@@ -219,15 +223,19 @@ export function roomRoutes(server: Server): Hono<Env> {
   app.get('/v3/rooms/:roomId/messages', user, async (c) => {
     const roomId = c.req.param('roomId');
     const { userId, deviceId } = c.var.requester;
+    const filter = eventFilter(c.req.query('filter'));
     if ((await memberships.forgottenBy(userId)).has(roomId)) throw forbidden('You have forgotten this room');
     const { ranges } = await readable(events, roomId, userId);
     const page = readPage(c.req.query(), ranges, events.head);
-    const { ranges: part, direction, limit } = page;
-    const { events: shown, next } = cutPage(page, await events.page(roomId, userId, part, direction, limit + 1));
+    const { events: shown, more } = await filteredPage(events, { ...page, roomId, viewer: userId, filter });
+    const oldest = Math.min(page.from, ...shown.map(({ position }) => position));
+    const senders = [...new Set(shown.map(({ event }) => event.sender))];
+    const members = filter.lazyLoadMembers ? await events.membersAt(roomId, userId, senders, oldest) : [];
     return c.json({
       start: page.start,
-      ...(next === undefined ? {} : { end: next }),
+      ...(more === undefined ? {} : { end: nextToken(page, more) }),
       chunk: shown.map((stored) => clientEvent(stored, userId, deviceId)),
+      ...(members.length > 0 ? { state: members.map((stored) => clientEvent(stored, userId, deviceId)) } : {}),
     });
   });
 

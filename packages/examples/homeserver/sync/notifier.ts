@@ -7,12 +7,17 @@ export type Interest = ReadonlySet<string> | typeof PRESENCE_ALL_USERS;
 export class Notifier {
   readonly #pollers = new Set<Poller>();
   readonly #byRoom = new Map<string, Set<Poller>>();
+  readonly #byUser = new Map<string, Set<Poller>>();
   #closed = false;
 
   /** Begins to listen. Do so before looking for news, or what comes between is lost. */
   listen(userId: string, signal: AbortSignal): Poller {
-    const poller = new Poller(userId, signal, this.#byRoom, () => this.#pollers.delete(poller));
+    const poller = new Poller(userId, signal, this.#byRoom, () => {
+      this.#pollers.delete(poller);
+      remove(this.#byUser, userId, poller);
+    });
     this.#pollers.add(poller);
+    add(this.#byUser, userId, poller);
     if (this.#closed) poller.wake();
     return poller;
   }
@@ -24,7 +29,7 @@ export class Notifier {
   }
 
   usersChanged(userIds: readonly string[]): void {
-    for (const poller of this.#pollers) if (userIds.includes(poller.userId)) poller.wake();
+    for (const userId of userIds) for (const poller of this.#byUser.get(userId) ?? []) poller.wake();
   }
 
   /** A user's presence changed: those who follow him wherever he is, and those who share a room with him. */
@@ -65,9 +70,7 @@ export class Poller {
     this.#interest = interest;
     for (const roomId of roomIds) {
       this.#rooms.add(roomId);
-      const pollers = this.#byRoom.get(roomId);
-      if (pollers) pollers.add(this);
-      else this.#byRoom.set(roomId, new Set([this]));
+      add(this.#byRoom, roomId, this);
     }
   }
 
@@ -107,11 +110,19 @@ export class Poller {
 
   close(): void {
     this.#signal.removeEventListener('abort', this.end);
-    for (const roomId of this.#rooms) {
-      const pollers = this.#byRoom.get(roomId);
-      pollers?.delete(this);
-      if (pollers?.size === 0) this.#byRoom.delete(roomId);
-    }
+    for (const roomId of this.#rooms) remove(this.#byRoom, roomId, this);
     this.#forget();
   }
+}
+
+function add(index: Map<string, Set<Poller>>, key: string, poller: Poller): void {
+  const pollers = index.get(key);
+  if (pollers) pollers.add(poller);
+  else index.set(key, new Set([poller]));
+}
+
+function remove(index: Map<string, Set<Poller>>, key: string, poller: Poller): void {
+  const pollers = index.get(key);
+  pollers?.delete(poller);
+  if (pollers?.size === 0) index.delete(key);
 }

@@ -12,6 +12,7 @@ const Query = v.object({
   since: v.optional(v.string()),
   timeout: v.optional(v.string()),
   full_state: v.optional(v.picklist(['true', 'false']), 'false'),
+  filter: v.optional(v.string()),
   set_presence: v.optional(v.picklist(['online', 'offline', 'unavailable']), 'online'),
 });
 
@@ -27,6 +28,7 @@ export function syncRoutes({ authenticator, sync }: Server): Hono<Env> {
       timeoutMs: numberFrom(query.timeout, { max: MAX_TIMEOUT_MS, fallback: 0 }),
       fullState: query.full_state === 'true',
       presence: query.set_presence,
+      filter: query.filter,
       signal: c.req.raw.signal,
     });
     return c.json(body);

@@ -1,15 +1,20 @@
-// What a client has not seen yet. Each call looks from the token to the head of the stream and no further, so what is
+// What a client has not seen yet. Each call looks from the token to the head of each stream and no further, so what is
 // stored meanwhile is the next call's.
 
 import { PRESENCE_ALL_USERS, type UserPresenceState } from '@bulkhead/sdk/contract';
+import type { Filter } from '../filters/filter.js';
+import type { Filters } from '../filters/filters.js';
 import { type Presence, type PresenceTracker, presenceContent } from '../presence/presence.js';
-import { STRIPPED_STATE, strippedEvent, syncEvent } from '../rooms/client-event.js';
-import { membershipOf } from '../rooms/event.js';
-import type { EventStore, Member, Membership, Range, StoredEvent } from '../rooms/events.js';
-import { visibleRanges, within } from '../rooms/history.js';
+import type { Unread } from '../push/unread.js';
+import type { Typing } from '../receipts/typing.js';
+import { STRIPPED_STATE, strippedEvent } from '../rooms/client-event.js';
+import type { EventStore, Member, Membership } from '../rooms/events.js';
 import type { Memberships } from '../rooms/memberships.js';
+import type { Changes } from './changes.js';
 import type { Interest, Notifier } from './notifier.js';
-import { formatHistoryToken, formatSyncToken, parseSyncToken, type SyncToken } from './token.js';
+import type { Json, Part, Piece, View } from './part.js';
+import { isJoinedAt, type RoomSync, roomBody, tellsSomething } from './rooms.js';
+import { formatSyncToken, parseSyncToken, type SyncToken } from './token.js';
 
 export interface SyncRequest {
   readonly userId: string;
@@ -18,65 +23,87 @@ export interface SyncRequest {
   readonly timeoutMs: number;
   readonly fullState: boolean;
   readonly presence: Presence;
+  /** The id of a filter, or a filter. */
+  readonly filter: string | undefined;
   /** Fires when the client is gone. */
   readonly signal: AbortSignal;
 }
 
-const TIMELINE_LIMIT = 20;
-
-type Json = Record<string, unknown>;
-
-interface SyncBody {
+interface SyncBody extends Json {
   readonly next_batch: string;
   readonly rooms: { readonly join: Json; readonly invite: Json; readonly knock: Json; readonly leave: Json };
   readonly presence: { readonly events: readonly Json[] };
   readonly account_data: { readonly events: readonly Json[] };
-}
-
-/** One request's view: who asks, from where, up to where. */
-interface View {
-  readonly userId: string;
-  readonly deviceId: string | undefined;
-  readonly since: SyncToken | undefined;
-  readonly until: SyncToken;
-  readonly fullState: boolean;
-  /** The user's, at `until`. */
-  readonly memberships: readonly Member[];
+  readonly to_device: { readonly events: readonly Json[] };
+  readonly device_lists: NonNullable<Piece['deviceLists']>;
 }
 
 export class Sync {
   readonly #events: EventStore;
   readonly #memberships: Memberships;
   readonly #presence: PresenceTracker;
+  readonly #typing: Typing;
+  readonly #changes: Changes;
   readonly #notifier: Notifier;
+  readonly #filters: Filters;
+  readonly #rooms: RoomSync;
+  readonly #unread: Unread;
+  readonly #parts: readonly Part[];
 
-  constructor(events: EventStore, memberships: Memberships, presence: PresenceTracker, notifier: Notifier) {
-    this.#events = events;
-    this.#memberships = memberships;
-    this.#presence = presence;
-    this.#notifier = notifier;
+  constructor(streams: {
+    readonly events: EventStore;
+    readonly memberships: Memberships;
+    readonly presence: PresenceTracker;
+    readonly typing: Typing;
+    readonly changes: Changes;
+    readonly notifier: Notifier;
+    readonly filters: Filters;
+    readonly rooms: RoomSync;
+    readonly unread: Unread;
+    readonly parts: readonly Part[];
+  }) {
+    this.#events = streams.events;
+    this.#memberships = streams.memberships;
+    this.#presence = streams.presence;
+    this.#typing = streams.typing;
+    this.#changes = streams.changes;
+    this.#notifier = streams.notifier;
+    this.#filters = streams.filters;
+    this.#rooms = streams.rooms;
+    this.#unread = streams.unread;
+    this.#parts = streams.parts;
   }
 
-  sync(request: SyncRequest): Promise<SyncBody> {
+  async sync(request: SyncRequest): Promise<SyncBody> {
     const since = request.since === undefined ? undefined : parseSyncToken(request.since);
+    const filter = await this.#filters.named(request.userId, request.filter);
     return this.#presence.syncing(request.userId, request.presence, async () => {
       const interest = await this.#presence.interestOf(request.userId);
-      return this.#poll(request, since, interest);
+      return this.#poll(request, since, filter, interest);
     });
   }
 
   /** An initial sync, or one that asks for all state, is answered at once; others when there is something to tell. */
-  async #poll(request: SyncRequest, since: SyncToken | undefined, interest: Interest): Promise<SyncBody> {
+  async #poll(
+    request: SyncRequest,
+    since: SyncToken | undefined,
+    filter: Filter,
+    interest: Interest,
+  ): Promise<SyncBody> {
     const { userId, deviceId, fullState } = request;
     const deadline = performance.now() + request.timeoutMs;
     const poller = this.#notifier.listen(userId, request.signal);
     try {
       for (;;) {
-        const { until, memberships } = await this.#snapshot(userId);
-        poller.follow(roomsIn(memberships, 'join'), interest);
+        const { until, memberships: all } = await this.#snapshot(userId);
+        const memberships = all.filter(({ roomId }) => filter.includesRoom(roomId));
+        const joined = roomsIn(memberships, 'join');
+        poller.follow(joined, interest);
         // What came before the poller followed its rooms has woken nobody.
-        const behind = this.#events.head > until.events || this.#presence.position > until.presence;
-        const body = await this.#collect({ userId, deviceId, since, until, fullState, memberships }, interest);
+        const behind = isBehind(until, this.#heads());
+        const known = { userId, deviceId, since, until, fullState, filter, memberships, joined };
+        const view = { ...known, begun: await this.#begun(known) };
+        const body = await this.#collect(view, interest);
         const left = deadline - performance.now();
         if (!since || fullState || hasNews(body) || left <= 0 || poller.ended) return body;
         if (!behind) await poller.wait(left);
@@ -86,10 +113,16 @@ export class Sync {
     }
   }
 
+  #heads(): SyncToken {
+    const changes = this.#changes.head;
+    const [events, presence, typing] = [this.#events.head, this.#presence.position, this.#typing.position];
+    return { events, presence, typing, changes, messages: changes };
+  }
+
   /** The head of the streams, and the user's memberships there. */
   async #snapshot(userId: string): Promise<Pick<View, 'until' | 'memberships'>> {
     for (;;) {
-      const until = { events: this.#events.head, presence: this.#presence.position };
+      const until = this.#heads();
       const memberships = await this.#events.membershipsOf(userId);
       // One that changed just now would hide what the room was to the user at the head.
       if (memberships.every(({ position }) => position <= until.events)) return { until, memberships };
@@ -97,102 +130,83 @@ export class Sync {
   }
 
   async #collect(view: View, interest: Interest): Promise<SyncBody> {
-    const { userId, since, until, memberships } = view;
-    const after = since?.events ?? 0;
-
-    const joined = roomsIn(memberships, 'join');
-    const begun = await this.#begun(view);
-    const news = new Set(await this.#events.roomsWithNews(joined, userId, after, until.events));
-    const join: Json = {};
-    const arrived = new Set<string>();
-    for (const roomId of joined) {
-      if (!begun.has(roomId) && !news.has(roomId) && !view.fullState) continue;
-      const room = begun.has(roomId) ? await this.#beginRoom(view, roomId) : await this.#continueRoom(view, roomId);
-      join[roomId] = roomBody(room, view);
-      for (const { event } of [...room.state, ...room.timeline]) {
-        if (membershipOf(event) === 'join' && event.state_key !== undefined) arrived.add(event.state_key);
-      }
-    }
-
-    const invite: Json = {};
-    const knock: Json = {};
-    for (const { roomId, membership, position } of memberships) {
-      if (position <= after) continue;
-      if (membership === 'invite') invite[roomId] = { invite_state: await this.#strippedState(view, roomId) };
-      if (membership === 'knock') knock[roomId] = { knock_state: await this.#strippedState(view, roomId) };
-    }
-
-    const left = since
-      ? memberships.filter(({ membership, position }) => GONE.has(membership) && position > after)
-      : [];
-    const forgotten = left.length > 0 ? await this.#memberships.forgottenBy(userId) : new Set<string>();
-    const leave: Json = {};
-    for (const member of left) {
-      if (!forgotten.has(member.roomId)) leave[member.roomId] = roomBody(await this.#leaveRoom(view, member), view);
-    }
-
+    const { since, until, filter } = view;
+    const piece = merged(await Promise.all(this.#parts.map((part) => part.collect(view))));
     return {
-      next_batch: formatSyncToken(until),
-      rooms: { join, invite, knock, leave },
-      presence: { events: (await this.#presenceFor(view, interest, arrived)).map(presenceEvent) },
-      account_data: { events: [] },
+      ...piece.always,
+      next_batch: formatSyncToken({ ...until, ...piece.next }),
+      rooms: {
+        join: await this.#joined(view, piece),
+        invite: await this.#outside(view, 'invite'),
+        knock: await this.#outside(view, 'knock'),
+        leave: await this.#left(view),
+      },
+      presence: {
+        events: (await this.#presenceFor(view, interest)).map(presenceEvent).filter(passes(filter.presence)),
+      },
+      account_data: { events: (piece.accountData ?? []).filter(passes(filter.accountData)) },
+      to_device: { events: piece.toDevice ?? [] },
+      device_lists: since ? (piece.deviceLists ?? NOBODY_CHANGED) : NOBODY_CHANGED,
     };
   }
 
+  async #joined(view: View, { ephemeral, roomAccountData }: Piece): Promise<Json> {
+    const { userId, since, until, filter, joined, begun, fullState } = view;
+    const known = joined.filter((roomId) => !begun.has(roomId));
+    const news = new Set(await this.#events.roomsWithNews(known, userId, since?.events ?? 0, until.events));
+    const join: Record<string, Json> = {};
+    for (const roomId of joined) {
+      const moving = (ephemeral?.get(roomId) ?? []).filter(passes(filter.ephemeral, roomId));
+      const data = (roomAccountData?.get(roomId) ?? []).filter(passes(filter.roomAccountData, roomId));
+      const changed = news.has(roomId) || fullState;
+      if (begun.has(roomId)) {
+        join[roomId] = roomBody(await this.#rooms.begin(view, roomId), view, moving, data);
+      } else if (changed || moving.length > 0 || data.length > 0) {
+        const room = changed ? await this.#rooms.continue(view, roomId) : nothingNew(until.events);
+        const tells = moving.length > 0 || data.length > 0 || tellsSomething(room);
+        if (tells) join[roomId] = roomBody(room, view, moving, data);
+      }
+    }
+    for (const [roomId, counts] of await this.#unread.of(view, Object.keys(join))) {
+      join[roomId] = { ...join[roomId], unread_notifications: counts };
+    }
+    return join;
+  }
+
+  /** The rooms that the user is invited to, or knocks at. */
+  async #outside(view: View, wanted: 'invite' | 'knock'): Promise<Json> {
+    const rooms: Json = {};
+    for (const { roomId, membership, position } of view.memberships) {
+      if (membership !== wanted || position <= (view.since?.events ?? 0)) continue;
+      rooms[roomId] = { [`${wanted}_state`]: await this.#strippedState(view, roomId) };
+    }
+    return rooms;
+  }
+
+  async #left(view: View): Promise<Json> {
+    const { userId, since, memberships, filter } = view;
+    const wanted = since !== undefined || filter.includeLeave;
+    const left = memberships.filter(
+      ({ membership, position }) => wanted && GONE.has(membership) && position > (since?.events ?? 0),
+    );
+    const forgotten = left.length > 0 ? await this.#memberships.forgottenBy(userId) : new Set<string>();
+    const leave: Json = {};
+    for (const member of left) {
+      if (forgotten.has(member.roomId)) continue;
+      leave[member.roomId] = roomBody(await this.#rooms.leave(view, member), view, [], []);
+    }
+    return leave;
+  }
+
   /** The rooms that the user has joined since the client synced last. A new profile is a new membership, and no new room. */
-  async #begun({ userId, since, memberships }: View): Promise<ReadonlySet<string>> {
-    if (!since) return new Set(roomsIn(memberships, 'join'));
+  async #begun({ userId, since, memberships, joined }: Omit<View, 'begun'>): Promise<ReadonlySet<string>> {
+    if (!since) return new Set(joined);
     const changed = memberships.filter(({ position }) => position > since.events);
     const begun = new Set<string>();
     for (const roomId of roomsIn(changed, 'join')) {
-      if (!(await this.#isJoinedAt(roomId, userId, since.events))) begun.add(roomId);
+      if (!(await isJoinedAt(this.#events, roomId, userId, since.events))) begun.add(roomId);
     }
     return begun;
-  }
-
-  async #isJoinedAt(roomId: string, userId: string, position: number): Promise<boolean> {
-    const member = await this.#events.stateAt(roomId, userId, position).get('m.room.member', userId);
-    return member !== undefined && membershipOf(member) === 'join';
-  }
-
-  /** A room that the client does not know: its latest events, and all of the state before them. */
-  async #beginRoom({ userId, until }: View, roomId: string): Promise<RoomNews> {
-    const ranges = visibleRanges(await this.#events.historyOf(roomId, userId), userId, until.events);
-    // Of several stretches the last one: between two of them state may have changed that the user may not see.
-    const timeline = await this.#latest(roomId, userId, ranges.slice(-1));
-    const before = (timeline.events[0]?.position ?? until.events + 1) - 1;
-    const state = await this.#events.stateSince(roomId, userId, 0, before);
-    return { state, timeline: timeline.events, limited: timeline.limited || ranges.length > 1, before };
-  }
-
-  /** A room that the client knows. The user was in it all the time, so he may see everything. */
-  async #continueRoom({ userId, since, until, fullState }: View, roomId: string): Promise<RoomNews> {
-    const after = since?.events ?? 0;
-    const { events: timeline, limited } = await this.#latest(roomId, userId, [[after + 1, until.events]]);
-    const before = (timeline[0]?.position ?? until.events + 1) - 1;
-    const state =
-      limited || fullState ? await this.#events.stateSince(roomId, userId, fullState ? 0 : after, before) : [];
-    return { state, timeline, limited, before };
-  }
-
-  async #leaveRoom({ userId, since }: View, { roomId, position }: Member): Promise<RoomNews> {
-    const after = since?.events ?? 0;
-    const ranges = visibleRanges(await this.#events.historyOf(roomId, userId), userId, position);
-    const { events: timeline, limited } = await this.#latest(
-      roomId,
-      userId,
-      within(ranges, after + 1, position).slice(-1),
-    );
-    const before = (timeline[0]?.position ?? position) - 1;
-    const wasThere = await this.#isJoinedAt(roomId, userId, before);
-    const state = limited && wasThere ? await this.#events.stateSince(roomId, userId, after, before) : [];
-    return { state, timeline, limited, before };
-  }
-
-  async #latest(roomId: string, userId: string, ranges: readonly Range[]) {
-    const page = await this.#events.page(roomId, userId, ranges, 'backwards', TIMELINE_LIMIT + 1);
-    const limited = page.length > TIMELINE_LIMIT;
-    return { events: page.slice(0, TIMELINE_LIMIT).reverse(), limited };
   }
 
   /** What those get to see of a room who are not in it yet. */
@@ -210,44 +224,70 @@ export class Sync {
     return { events: [...told, ...shown.map(strippedEvent)] };
   }
 
-  async #presenceFor(
-    { userId, since, until }: View,
-    interest: Interest,
-    arrived: ReadonlySet<string>,
-  ): Promise<readonly UserPresenceState[]> {
-    if (since && since.presence >= until.presence && arrived.size === 0) return [];
-    const sharing = await this.#events.sharingRooms(userId, this.#presence.subjects(since?.presence));
-    const follows = (subject: string) =>
-      sharing.has(subject) || interest === PRESENCE_ALL_USERS || interest.has(subject);
-    return since
-      ? this.#presence.changes(userId, follows, since.presence, arrived)
-      : this.#presence.present(userId, follows);
+  async #presenceFor(view: View, interest: Interest): Promise<readonly UserPresenceState[]> {
+    const { userId, since, until } = view;
+    if (!since) {
+      const present = this.#presence.subjects(undefined);
+      return this.#presence.present(userId, followed(await this.#events.sharingRooms(userId, present), interest));
+    }
+    const arrived = await this.#arrived(view, since);
+    if (since.presence >= until.presence && arrived.size === 0) return [];
+    const sharing = await this.#events.sharingRooms(userId, this.#presence.subjects(since.presence));
+    return this.#presence.changes(userId, followed(sharing, interest), since.presence, arrived);
+  }
+
+  /** Those who are there and whom the user sees only since he, or they, came into a room. */
+  async #arrived({ userId, until, joined, begun }: View, since: SyncToken): Promise<ReadonlySet<string>> {
+    if (since.events >= until.events) return new Set();
+    const present = this.#presence.subjects(undefined);
+    const came = await this.#events.membershipChanges(joined, userId, since.events, until.events, present);
+    const met = await this.#events.joinedAmong([...begun], present, userId);
+    return new Set([...met, ...came.filter(({ membership }) => membership === 'join').map((member) => member.userId)]);
   }
 }
+
+const isBehind = (until: SyncToken, heads: SyncToken) =>
+  (Object.keys(heads) as (keyof SyncToken)[]).some((stream) => heads[stream] > until[stream]);
+
+const followed = (sharing: ReadonlySet<string>, interest: Interest) => (subject: string) =>
+  sharing.has(subject) || interest === PRESENCE_ALL_USERS || interest.has(subject);
+
+const passes =
+  (filter: Filter['presence'], roomId?: string) =>
+  (event: Json): boolean =>
+    filter.passes(event, roomId);
+
+/** A room of which there is something to tell beside its events. */
+const nothingNew = (before: number) => ({ state: [], timeline: [], limited: false, before });
+
+function merged(pieces: readonly Piece[]): Piece {
+  const all = <K extends 'accountData' | 'toDevice'>(key: K) => pieces.flatMap((piece) => piece[key] ?? []);
+  const rooms = (key: 'ephemeral' | 'roomAccountData') => {
+    const joint = new Map<string, readonly Json[]>();
+    for (const piece of pieces) {
+      for (const [roomId, events] of piece[key] ?? []) joint.set(roomId, [...(joint.get(roomId) ?? []), ...events]);
+    }
+    return joint;
+  };
+  const deviceLists = pieces.find((piece) => piece.deviceLists)?.deviceLists;
+  return {
+    accountData: all('accountData'),
+    toDevice: all('toDevice'),
+    ephemeral: rooms('ephemeral'),
+    roomAccountData: rooms('roomAccountData'),
+    ...(deviceLists ? { deviceLists } : {}),
+    always: Object.assign({}, ...pieces.map((piece) => piece.always)),
+    next: Object.assign({}, ...pieces.map((piece) => piece.next)),
+  };
+}
+
+const NOBODY_CHANGED = { changed: [], left: [] };
 
 const GONE: ReadonlySet<Membership> = new Set(['leave', 'ban']);
 
 const roomsIn = (memberships: readonly Member[], wanted: Membership) =>
   memberships.filter(({ membership }) => membership === wanted).map(({ roomId }) => roomId);
 
-interface RoomNews {
-  readonly state: readonly StoredEvent[];
-  readonly timeline: readonly StoredEvent[];
-  readonly limited: boolean;
-  /** The position before the first event of the timeline. */
-  readonly before: number;
-}
-
-const roomBody = ({ state, timeline, limited, before }: RoomNews, { userId, deviceId }: View): Json => ({
-  timeline: {
-    events: timeline.map((stored) => syncEvent(stored, userId, deviceId)),
-    limited,
-    prev_batch: formatHistoryToken(before),
-  },
-  state: { events: state.map((stored) => syncEvent(stored, userId, deviceId)) },
-  ephemeral: { events: [] },
-  account_data: { events: [] },
-});
 
 const presenceEvent = (state: UserPresenceState): Json => ({
   type: 'm.presence',
@@ -255,5 +295,8 @@ const presenceEvent = (state: UserPresenceState): Json => ({
   content: presenceContent(state),
 });
 
-const hasNews = ({ rooms: { join, invite, knock, leave }, presence }: SyncBody) =>
-  [join, invite, knock, leave].some((rooms) => Object.keys(rooms).length > 0) || presence.events.length > 0;
+const hasNews = ({ rooms, presence, account_data, to_device, device_lists }: SyncBody) =>
+  [rooms.join, rooms.invite, rooms.knock, rooms.leave].some((each) => Object.keys(each).length > 0) ||
+  [presence, account_data, to_device].some(({ events }) => events.length > 0) ||
+  device_lists.changed.length > 0 ||
+  device_lists.left.length > 0;

@@ -1,19 +1,27 @@
-// Positions as clients hold them. A sync token knows where the client is in the events and in the presence of others; a
-// history token stands between two events of a room. Either does where a place in a room's history is meant.
+// Positions as clients hold them. A sync token knows where the client is in each stream; a history token stands between
+// two events of a room. Either does where a place in a room's history is meant.
 
 import { invalidParam } from '../errors.js';
 
 export interface SyncToken {
   readonly events: number;
   readonly presence: number;
+  readonly typing: number;
+  readonly changes: number;
+  /** Within `changes`: messages to the device may be told in several goes. */
+  readonly messages: number;
 }
 
-export const formatSyncToken = ({ events, presence }: SyncToken) => `s${events}_${presence}`;
+const FIELDS = ['events', 'presence', 'typing', 'changes', 'messages'] as const;
 
+export const formatSyncToken = (token: SyncToken) => `s${FIELDS.map((field) => token[field]).join('_')}`;
+
+/** A token from when there were events and presence alone has two numbers: of the rest its client knows nothing. */
 export function parseSyncToken(text: string): SyncToken {
-  const [, events, presence] = /^s(\d{1,15})_(\d{1,15})$/.exec(text) ?? [];
-  if (events === undefined || presence === undefined) throw invalidParam('Unknown sync token');
-  return { events: Number(events), presence: Number(presence) };
+  const [, numbers] = /^s(\d{1,15}_\d{1,15}(?:(?:_\d{1,15}){3})?)$/.exec(text) ?? [];
+  if (numbers === undefined) throw invalidParam('Unknown sync token');
+  const [events = 0, presence = 0, typing = 0, changes = 0, messages = 0] = numbers.split('_').map(Number);
+  return { events, presence, typing, changes, messages };
 }
 
 /** Behind the event at that position. */

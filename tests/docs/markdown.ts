@@ -24,7 +24,8 @@ export interface Page {
 }
 
 export function readPages(): readonly Page[] {
-  const files = ['README.md', 'packages/sdk/README.md', 'packages/runtime/README.md', ...markdownIn('docs')];
+  const packages = ['sdk', 'runtime', 'examples/homeserver'].map((name) => `packages/${name}/README.md`);
+  const files = ['README.md', ...packages, ...markdownIn('docs')];
   return files.map((path) => readPage(path));
 }
 

@@ -46,12 +46,14 @@ t.test('refusals by the example’s modules', async (t) => {
 
   await t.test('signup-and-media: a registration, within the library’s own steps', async (t) => {
     const client = anonymous(url);
+    let attempts = 0;
     const auth = new sdk.InteractiveAuth({
       matrixClient: client,
       doRequest: (data) =>
         client.registerRequest({ username: 'spammy', password: PASSWORD, ...(data && { auth: data }) }),
       stateUpdated: (type) => {
-        if (type === 'm.login.dummy') void auth.submitAuthDict({ type });
+        // The library asks again, for as long as it is refused.
+        if (type === 'm.login.dummy' && attempts++ === 0) void auth.submitAuthDict({ type });
       },
       requestEmailToken: () => Promise.reject(new Error('not asked for')),
     });
@@ -124,33 +126,3 @@ t.test('refusals with fields of their own', async (t) => {
     data: { error: 'You have said enough for today', 'org.example.messages_left': 0, resets: 'tomorrow' },
   });
 });
-
-t.test(
-  'account-expiry: a client whose account has expired stays logged in, and goes on once it is renewed',
-  async (t) => {
-    const { url } = await startHomeserver(t, `${fixtures}short-lived.yaml`);
-    const renew = '/_synapse/client/account_expiry/renew';
-    const request = (method: 'GET' | 'POST') =>
-      alice.http.authedRequest<{ expires_at: number }>(method as never, renew, undefined, undefined, {
-        prefix: '',
-        priority: 'high',
-      });
-    const alice = await signUp(t, url, 'alice');
-    let loggedOut = false;
-    alice.on(sdk.HttpApiEvent.SessionLoggedOut, () => {
-      loggedOut = true;
-    });
-    await until(
-      () => alice.getSyncState() === 'RECONNECTING' || alice.getSyncState() === 'ERROR',
-      'that it has expired',
-    );
-    t.match(await refusalOf(alice.whoami()), { status: 403, errcode: 'ORG_MATRIX_EXPIRED_ACCOUNT' });
-    t.ok((await request('GET')).expires_at < Date.now(), 'by its own token it may look when that was');
-    // It tries again after some seconds, and the account lives for two.
-    await until(async () => {
-      await request('POST');
-      return alice.getSyncState() === 'SYNCING';
-    }, 'that it syncs again');
-    t.notOk(loggedOut, 'it never was logged out');
-  },
-);

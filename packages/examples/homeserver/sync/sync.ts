@@ -288,7 +288,6 @@ const GONE: ReadonlySet<Membership> = new Set(['leave', 'ban']);
 const roomsIn = (memberships: readonly Member[], wanted: Membership) =>
   memberships.filter(({ membership }) => membership === wanted).map(({ roomId }) => roomId);
 
-
 const presenceEvent = (state: UserPresenceState): Json => ({
   type: 'm.presence',
   sender: state.user_id,

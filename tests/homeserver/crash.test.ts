@@ -1,5 +1,5 @@
 // The homeserver is killed at random moments while people use it. Whatever it told them it still knows when it is back.
-// SEED=N repeats a run, as far as the machine goes along.
+// SEED=N repeats a run, as far as the machine goes along; KILLS=20 makes it a long one.
 
 import { randomInt } from 'node:crypto';
 import { stat } from 'node:fs/promises';
@@ -18,9 +18,11 @@ t.comment(`SEED=${seed}`);
 const MAX_ANSWERS = 30;
 const MAX_DELAY_MS = 20;
 
+const kills = Number(process.env.KILLS ?? 5);
+
 for (const [kind, rounds] of [
-  ['PGlite', 20],
-  ['PostgreSQL', 6],
+  ['PGlite', kills],
+  ['PostgreSQL', kills],
 ] as const) {
   t.test(`${kind}, killed ${rounds} times`, { timeout: 600_000 }, async (t) => {
     const folder = t.testdir({ 'homeserver.yaml': 'server_name: example.com\nmodules: []\n' });

@@ -158,7 +158,7 @@ class Runtime {
     }
     if (!(await this.#bundles?.isFilled())) prepareWorkshop();
     const started = await this.#startAll(wanted, () => false);
-    void this.#bundles?.prune();
+    await this.#bundles?.prune();
     this.#modules = started.modules;
     this.#adopt(started);
     // What they take is known from the first moment on.

@@ -2,10 +2,11 @@
 // console shows is what it shows.
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
+import { loadConfig } from '../../packages/examples/homeserver/config.ts';
 import { readConfig } from '../../packages/runtime/src/config/read.ts';
 import { type Block, type Page, readPages, root } from './markdown.ts';
 import { emptyFolder, fileOf, writeFiles } from './project.ts';
@@ -55,7 +56,14 @@ function kinds(): Readonly<Record<string, (block: Block, context: Context) => Pr
   return { yaml: runYaml, console: runConsole, sh: runShell };
 }
 
+/** `homeserver`: keys of the example's homeserver, which are none of the runtime's. */
 async function runYaml({ text, words }: Block, { t, folder }: Context): Promise<void> {
+  if (words.has('homeserver')) {
+    const file = join(folder, 'keys.yaml');
+    writeFileSync(file, text);
+    await t.resolves(loadConfig(file, {}));
+    return;
+  }
   const { config, problems } = readConfig({ text, file: 'homeserver.yaml' });
   if (words.has('faulty')) t.not(problems.length, 0);
   else t.strictSame(problems, []);

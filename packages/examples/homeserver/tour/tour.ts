@@ -203,7 +203,8 @@ const aborting: Chapter = async ({ homeserver, url, steps }, { alice, bob, room 
     const blast = alice.say(room, '!bomb abort');
     const pulse = await takePulse(url, Promise.all([hull, blast]));
     const { pid, cause, modules } = await hull;
-    expect('who did it', modules, [bomb]);
+    // Whoever was being asked at the same time may be suspected with it.
+    expect('who did it', modules.includes(bomb), true);
     expectThat('no request failed meanwhile', pulse.failed === 0);
     return `process ${pid} ended (${cause}), culprit: ${modules.join(', ')}; meanwhile ${pulse.requests} requests, the slowest ${pulse.slowestMs} ms`;
   });

@@ -46,7 +46,7 @@ export class Program {
       complaints += text;
     });
     for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-      const url = /stays up at (\S+)\. /.exec(line)?.[1];
+      const url = /stays up at (\S+)$/.exec(line)?.[1];
       if (url !== undefined) return url;
     }
     throw new Error(`The homeserver does not start again: ${complaints}`);

@@ -27,7 +27,7 @@ t.test('every block says what is to be done with it', (t) => {
   const known: Readonly<Record<string, readonly string[]>> = {
     ts: ['file', 'with', 'run', 'serve'],
     js: ['file', 'with', 'run', 'serve'],
-    yaml: ['file', 'check', 'faulty', 'defaults'],
+    yaml: ['file', 'check', 'faulty', 'defaults', 'homeserver'],
     console: [],
     sh: [],
     text: [],

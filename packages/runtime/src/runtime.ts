@@ -11,7 +11,6 @@ import { type ConfigSource, readConfig } from './config/read.js';
 import { chain, Dispatcher } from './dispatch/dispatcher.js';
 import { BulkheadError } from './dispatch/errors.js';
 import { type LockRead, lockFileBeside, readLock } from './integrity/lock.js';
-import { bundleModule } from './loading/bundle.js';
 import { DiskCache } from './loading/disk-cache.js';
 import type { CallbackMethods, ModuleEvents, Modules } from './modules.js';
 import { type Logger, withPlainMessages } from './observe/log.js';
@@ -20,7 +19,14 @@ import { Fleet, usualContainment } from './supervision/fleet.js';
 import { type CellOptions, type Hull, type HullExit, sandboxOf } from './supervision/hull.js';
 import type { Instances } from './supervision/instances.js';
 import { cellOptionsOf, livesAlone, type SupervisedModule } from './supervision/module.js';
-import { type Candidate, discard, type Started, type StartServices, startModules } from './supervision/start.js';
+import {
+  bundleInMemory,
+  type Candidate,
+  discard,
+  type Started,
+  type StartServices,
+  startModules,
+} from './supervision/start.js';
 import { bundleApart, prepareWorkshop } from './supervision/workshop.js';
 import { answerRequest, unavailable } from './web/answer.js';
 import { createRoutes, findRoute, type Route } from './web/routes.js';
@@ -334,7 +340,7 @@ class Runtime {
       isHeard: (event) => (this.#listeners.get(event)?.size ?? 0) > 0,
       emit: (event, data) => this.#emit(event, data),
       registrationChanged: () => this.#index(),
-      bundle: (request) => this.#bundles?.bundle(request, bundleApart) ?? bundleModule(request, bundleApart),
+      bundle: (request) => this.#bundles?.bundle(request, bundleApart) ?? bundleInMemory(request),
       storeOf: (entry) => this.#storeOf(entry),
     };
   }

@@ -11,9 +11,9 @@ export class Instances {
   #turn = 0;
 
   /** @param members of the same entry, and at least one */
-  constructor(members: readonly [SupervisedModule, ...SupervisedModule[]]) {
+  constructor(members: readonly SupervisedModule[]) {
     this.members = members;
-    this.#first = members[0];
+    this.#first = members[0] as SupervisedModule;
   }
 
   get id(): string {

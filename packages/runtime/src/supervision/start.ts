@@ -68,16 +68,15 @@ export async function startModules(
   // Whatever finished first: modules stand in the order of the configuration.
   candidates.sort((a, b) => entries.indexOf(a.entry) - entries.indexOf(b.entry));
 
-  const modules: Instances[] = [];
-  const begun: Beginning[] = [];
-  for (const candidate of candidates) {
-    warnOfTrust(candidate.entry, services.logger);
-    const begin = async () => new Beginning(candidate, services, lock, await fetcherOf(candidate.entry));
-    const first = await begin();
-    const others = await Promise.all(Array.from({ length: candidate.entry.instances - 1 }, begin));
-    modules.push(new Instances([first.module, ...others.map(({ module }) => module)]));
-    begun.push(first, ...others);
-  }
+  for (const { entry } of candidates) warnOfTrust(entry, services.logger);
+  const groups = await Promise.all(
+    candidates.map((candidate) => {
+      const begin = async () => new Beginning(candidate, services, lock, await fetcherOf(candidate.entry));
+      return Promise.all(Array.from({ length: candidate.entry.instances }, begin));
+    }),
+  );
+  const modules = groups.map((group) => new Instances(group.map(({ module }) => module)));
+  const begun = groups.flat();
   await each(begun, (beginning) => beginning.configure());
   await each(begun, (beginning) => beginning.setUp());
   // Again for those whose hull was taken down by another one's set-up.
@@ -106,9 +105,12 @@ export interface Candidate {
   readonly exportName: string;
 }
 
+/** What was made is remembered as long as this process lives. */
+export const bundleInMemory: Maker = (request) => bundleModule(request, bundleApart);
+
 export async function load(
   entry: ModuleEntry,
-  bundle: Maker = (request) => bundleModule(request, bundleApart),
+  bundle: Maker = bundleInMemory,
 ): Promise<Candidate | { readonly problems: readonly Problem[] }> {
   const { specifier, baseDir, isolation } = entry;
   const resolved = await findModule(specifier, baseDir, isolation);

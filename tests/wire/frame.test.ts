@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { FrameReader, FrameWriter, ProtocolViolation } from '../../packages/runtime/src/wire/frame.ts';
 import { HEADER_BYTES, RecordType, type WireRecord } from '../../packages/runtime/src/wire/record.ts';
+import { leaveSoon } from '../../packages/runtime/src/wire/turn.ts';
 
 type Kept = Pick<WireRecord, 'type' | 'flags' | 'id' | 'aux' | 'body'>;
 
@@ -118,6 +119,37 @@ t.test('records of one turn leave as one frame, after the microtasks of that tur
   writer.push(1, 0, 3, 0, undefined);
   await new Promise(setImmediate);
   t.equal(frames.length, 2);
+});
+
+t.test('what comes from many sockets in one turn shares a frame, and a lone record leaves at once', async (t) => {
+  const frames: Uint8Array[] = [];
+  const writer = new FrameWriter((frame) => frames.push(frame) < 0, leaveSoon);
+  const pushApart = (count: number): void => {
+    for (let id = 1; id <= count; id++) setImmediate(() => writer.push(1, 0, id, 0, undefined));
+  };
+  const lengths = (): number[] => frames.splice(0).map(({ length }) => length / HEADER_BYTES);
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  writer.push(1, 0, 1, 0, undefined);
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  t.strictSame(lengths(), [1], 'before the turn is over');
+  await turn();
+  await turn();
+
+  pushApart(8);
+  await turn();
+  await turn();
+  t.strictSame(lengths(), [1, 7], 'the first at once, the others at the end of the turn');
+  writer.push(1, 0, 9, 0, undefined);
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  t.strictSame(lengths(), [], 'and in the turn after a full one even the first waits for the others');
+  await turn();
+  t.strictSame(lengths(), [1]);
+  await turn();
+  await turn();
+  pushApart(1);
+  await turn();
+  t.strictSame(lengths(), [1], 'after a quiet turn a lone one leaves at once again');
 });
 
 t.test('a size is checked in the header, before anything of the body has come', async (t) => {

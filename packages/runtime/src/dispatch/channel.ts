@@ -16,6 +16,7 @@ import {
   type WireRecord,
 } from '../wire/record.js';
 import { Streams } from '../wire/streams.js';
+import { leaveSoon } from '../wire/turn.js';
 import type { Bucket } from './bucket.js';
 import { Budget } from './budget.js';
 import type { AskedAnswer, Call, RawAnswer } from './call.js';
@@ -107,7 +108,7 @@ export class Channel {
   constructor(carrier: Carrier, commonBudget: Bucket) {
     this.#carrier = carrier;
     this.#commonBudget = commonBudget;
-    this.#writer = new FrameWriter((frame) => carrier.write(frame));
+    this.#writer = new FrameWriter((frame) => carrier.write(frame), leaveSoon);
     this.streams = new Streams((type, flags, id, aux, body) => this.#send(type, flags, id, aux, body), 0);
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;

@@ -2,6 +2,8 @@
 // walks the result afterwards may recurse.
 
 const DEEPEST = 100;
+/** A text of so many characters opens no more levels than it has room to close. */
+const SHALLOW = 2 * DEEPEST;
 
 export class TooDeep extends Error {
   override readonly name = 'TooDeep';
@@ -10,12 +12,13 @@ export class TooDeep extends Error {
 
 /** @throws TooDeep, SyntaxError */
 export function parseHostile(text: string): unknown {
-  if (depthExceeds(text, DEEPEST)) throw new TooDeep(`JSON that is more than ${DEEPEST} levels deep`);
-  return JSON.parse(text, spellsProto.test(text) ? withoutProto : undefined);
+  if (text.length > SHALLOW && depthExceeds(text, DEEPEST))
+    throw new TooDeep(`JSON that is more than ${DEEPEST} levels deep`);
+  return JSON.parse(text, maySpellProto(text) ? withoutProto : undefined);
 }
 
 /** The name as it is, or with an escaped underscore in it. */
-const spellsProto = /__proto__|\\u005f/i;
+const maySpellProto = (text: string): boolean => text.includes('__proto__') || text.includes('\\u005');
 
 /** An own key `__proto__` is harmless until somebody copies the object by assignment. */
 function withoutProto(key: string, value: unknown): unknown {

@@ -11,11 +11,11 @@ export type Body = Uint8Array | string;
 const SLAB_BYTES = 64 * 1024;
 
 /**
- * A frame with so many calls, or answers, leaves before the turn is over: whoever gets it begins while the rest is gathered.
+ * A frame with so many calls, answers or messages of the ModuleApi leaves before the turn is over: whoever gets it begins while the rest is gathered.
  * All else has no hurry, and in small pieces it would only cost the reader more.
  */
-const MOST_HASTY = 64;
-const isHasty = (type: number): boolean => type === RecordType.call || type === RecordType.answer;
+const MOST_HASTY = 32;
+const HASTY: readonly number[] = [RecordType.call, RecordType.answer, RecordType.api];
 
 /**
  * Gathers records into frames: at most what is queued in one turn.
@@ -29,13 +29,16 @@ export class FrameWriter {
   #hasty = 0;
   #scheduled = false;
   readonly #write: (frame: Uint8Array) => boolean;
+  readonly #leave: (flush: () => void) => void;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
   };
 
-  constructor(write: (frame: Uint8Array) => boolean) {
+  /** @param leave when what was gathered leaves; after the microtasks of the turn, so that the calls which they make leave together */
+  constructor(write: (frame: Uint8Array) => boolean, leave: (flush: () => void) => void = process.nextTick) {
     this.#write = write;
+    this.#leave = leave;
   }
 
   push(type: number, flags: number, id: number, aux: number, body: Body | undefined): void {
@@ -57,11 +60,10 @@ export class FrameWriter {
     slab.writeUInt32LE(id, start + 8);
     slab.writeUInt32LE(aux, start + 12);
     this.#end = at + length;
-    if (isHasty(type) && ++this.#hasty === MOST_HASTY) this.flush();
+    if (HASTY.includes(type) && ++this.#hasty === MOST_HASTY) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
-      // After the microtasks of this turn, so that the calls which they make leave together.
-      process.nextTick(this.#flush);
+      this.#leave(this.#flush);
     }
   }
 

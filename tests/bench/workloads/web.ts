@@ -1,4 +1,5 @@
-// A Hono app as a web resource, beside the same app in the homeserver's own thread. Real HTTP, asked by another process.
+// A Hono app as a web resource, beside the same app in the homeserver's own thread, and beside one that asks another process
+// by hand-written frames before it answers. Real HTTP, asked by another process.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,14 +7,21 @@ import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { startRuntime } from '../contenders/bulkhead.ts';
 import { worker } from '../contenders/contender.ts';
+import { startSocketFrames } from '../contenders/frames.ts';
+import { createEvent } from '../events.ts';
 import { ratio } from '../measure.ts';
 import { app } from '../workers/page.js';
 import type { Findings, Plan } from '../workload.ts';
 
 export async function web(plan: Plan): Promise<Findings> {
   const { modules, close } = await startRuntime({ modules: [{ name: 'hono-page' }] });
+  const frames = await startSocketFrames();
   const servers = {
     'in the same thread': app.fetch,
+    'asking by hand-written frames': async (request: Request) => {
+      await frames.ask(createEvent('0.3 KB'));
+      return app.fetch(request);
+    },
     'as a module': async (request: Request) => (await modules.fetch(request)) ?? new Response(null, { status: 404 }),
   };
   const found = new Map<string, number[]>();
@@ -27,7 +35,8 @@ export async function web(plan: Plan): Promise<Findings> {
     }
   }
   await close();
-  const [plain = [], module = []] = [...found.values()];
+  await frames.close();
+  const [plain = [], , module = []] = [...found.values()];
   return {
     tables: [
       {

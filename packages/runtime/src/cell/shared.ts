@@ -79,9 +79,6 @@ function samples(): unknown[] {
     controllers,
     new Intl.Segmenter().segment('a'),
     new Intl.Segmenter().segment('a')[Symbol.iterator](),
-    new Intl.NumberFormat().format,
-    new Intl.DateTimeFormat().format,
-    new Intl.Collator().compare,
   ];
 }
 

@@ -1,6 +1,7 @@
 // A process for one contender, in which it is the homeserver's. It starts it, and measures it whenever it is told to.
 
 import { fork } from 'node:child_process';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createEvent, type Size } from '../events.ts';
 import { load, percentile, rest } from '../measure.ts';
@@ -10,6 +11,7 @@ import { contenders } from './index.ts';
 /** What is compiled late is not compiled while it is measured. */
 const WARM_UP_MS = 1_000;
 const ABREAST = 64;
+const LOOK_MS = 1;
 /** As a server that is busy is started: with 1 MiB, as Node begins, half of what waits for an answer is taken for old. */
 const ROOM_FOR_YOUNG = '--min-semi-space-size=16';
 
@@ -19,13 +21,14 @@ export interface Turn {
   readonly ms: number;
 }
 
-/** Latencies and `hostCpu` in microseconds. */
+/** Latencies, `hostCpu` and `loopDelay`, how late the event loop was at worst in 99 % of its turns, in microseconds. */
 export interface Figures {
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
   readonly perSecond: number;
   readonly hostCpu: number;
+  readonly loopDelay: number;
 }
 
 export interface Seat {
@@ -64,9 +67,14 @@ async function measure(contender: Contender, { size, abreast, ms }: Turn): Promi
   const ask = (): Promise<boolean> => contender.ask(createEvent(size));
   await load(ask, { abreast, ms: ms / 3 });
   await rest();
+  const loop = monitorEventLoopDelay({ resolution: LOOK_MS });
+  loop.enable();
   const { latencies, perSecond, hostCpu } = await load(ask, { abreast, ms });
+  loop.disable();
   const at = (share: number): number => percentile(latencies, share);
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), perSecond, hostCpu };
+  // What it tells is the time between two looks; there are none while promises alone keep the thread busy.
+  const loopDelay = loop.count === 0 ? ms * 1000 : Math.max(0, loop.percentile(99) / 1000 - LOOK_MS * 1000);
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), perSecond, hostCpu, loopDelay };
 }
 
 async function sit(name: string): Promise<void> {

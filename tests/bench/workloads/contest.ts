@@ -41,7 +41,7 @@ export async function contest(plan: Plan): Promise<Findings> {
         for (const { name, lone } of contenders as readonly Entry[]) {
           const seat = seats.get(name);
           if (seat === undefined || (lone && each.abreast > 1)) continue;
-          const found = all.get(name) ?? { p50: [], p99: [], p999: [], perSecond: [], hostCpu: [] };
+          const found = all.get(name) ?? { p50: [], p99: [], p999: [], perSecond: [], hostCpu: [], loopDelay: [] };
           all.set(name, found);
           const figures = await seat.measure({ ...each, ms: plan.ms });
           for (const [what, figure] of Object.entries(figures)) found[what as keyof Seen].push(figure);
@@ -104,6 +104,10 @@ function tables(seen: SeenAll): readonly Table[] {
     table('host-cpu', "What a call costs the homeserver's thread", 'µs', [
       ['1 in flight', small(1), 'hostCpu'],
       ['256 in flight', small(256), 'hostCpu'],
+    ]),
+    table('loop-delay', 'How late its event loop is meanwhile, in the slowest percent of its turns', 'µs', [
+      ['16 in flight', small(16), 'loopDelay'],
+      ['256 in flight', small(256), 'loopDelay'],
     ]),
   ];
 }

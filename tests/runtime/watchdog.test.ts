@@ -72,7 +72,10 @@ for (const containment of containments) {
 t.test('who asks the host for more than his share waits, and is not ended', async (t) => {
   const modules = await start(t, [puppet('good'), puppet('bad', { limits: { host_time: '1%' } })]);
   const events = watched(modules);
-  t.match(await tell(modules, 'bad', 'storeAll', { ms: 3_000 }), { said: 'stored' });
+  // How soon that is depends on how much of the processor the module is given to ask with.
+  for (let round = 0; round < 20 && events.length === 0; round++) {
+    t.match(await tell(modules, 'bad', 'storeAll', { ms: 1_000 }), { said: 'stored' });
+  }
   t.match(events, [{ module: 'bad', limit: 'host_time', action: 'throttled', allowed: 0.01 }], 'told once');
   t.equal(causes(modules), '');
 });

@@ -305,3 +305,27 @@ t.test('closing the server answers those who wait', async (t) => {
   t.match(await waiting, { rooms: { join: {} } });
   t.ok(performance.now() - began < 30_000);
 });
+
+t.test('who has asked, and begins to wait when the server is closing, is answered, too', async (t) => {
+  const closing = await startServer(t);
+  const dave = await closing.register('dave');
+  await dave.sync();
+  await dave.sync();
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => {
+    closing.fake.answers.getInterestedUsers = async () => {
+      resolve();
+      await new Promise<void>((release) => {
+        answer = release;
+      });
+      return { users: new Set<string>(), failures: [], observed: [] };
+    };
+  });
+  const late = dave.sync({ timeout: 60_000 });
+  await asked;
+  const closed = closing.close();
+  await delay(50);
+  answer();
+  t.match((await late).rooms, { join: {} });
+  await closed;
+});

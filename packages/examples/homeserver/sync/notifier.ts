@@ -18,7 +18,7 @@ export class Notifier {
     });
     this.#pollers.add(poller);
     add(this.#byUser, userId, poller);
-    if (this.#closed) poller.wake();
+    if (this.#closed) poller.end();
     return poller;
   }
 

@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { MatrixClient, MatrixEvent, Room, SyncState, SyncStateData } from 'matrix-js-sdk';
 import type { Test } from 'tap';
 import { examples, type RunningServer, startHomeserver } from '../e2e/harness.ts';
@@ -28,34 +29,67 @@ if (!process.env.LOG)
 // What is used here has the same form in both.
 export const sdk = (await (isNode20 ? import('matrix-js-sdk') : import('matrix-js-sdk-newest'))) as MatrixJsSdk;
 
+const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url));
+
 export const PASSWORD = 'a client’s password';
 
-/** Starts the server of the example's homeserver.yaml. */
-export async function startExample(t: Test): Promise<RunningServer> {
-  const file = `${examples}homeserver.yaml`;
-  // A busy machine may take longer for an answer than a module that is in a hurry has.
-  const text = (await readFile(file, 'utf8')).replaceAll(/timeout: \d+ms/g, 'timeout: 20s');
-  return startHomeserver(t, file, { config: { text, file } });
+type Options = Omit<NonNullable<Parameters<typeof startHomeserver>[2]>, 'config'>;
+
+interface ExampleOptions extends Options {
+  /** A file of fixtures/, whose module comes after the example's. */
+  readonly module?: string;
 }
+
+/** Starts the server of the example's homeserver.yaml. */
+export async function startExample(t: Test, { module, ...options }: ExampleOptions = {}): Promise<RunningServer> {
+  const file = `${examples}homeserver.yaml`;
+  const more = module === undefined ? '' : `\n  - module: ${fixtures}${module}\n    id: fixture\n    timeout: 1s\n`;
+  // A busy machine may take longer for an answer than a module that is in a hurry has.
+  const text = `${await readFile(file, 'utf8')}${more}`.replaceAll(/timeout: \d+m?s/g, 'timeout: 20s');
+  return startHomeserver(t, file, { ...options, config: { text, file } });
+}
+
+/** Until the test ends, the library does at once what it would put off by some seconds, as many as chance will have. */
+export const withoutChance = (t: Test): void => void t.intercept(Math, 'random', { value: () => 0 });
+
+type ClientOptions = Omit<Parameters<MatrixJsSdk['createClient']>[0], 'baseUrl'>;
 
 /** A client that is nobody yet. */
 export const anonymous = (baseUrl: string): MatrixClient => sdk.createClient({ baseUrl });
 
 /** Logs in to an account, which gives the client a device of its own; nothing is synced yet. */
-export async function logIn(baseUrl: string, username: string): Promise<MatrixClient> {
-  const { user_id, access_token, device_id } = await anonymous(baseUrl).loginRequest({
+export async function logIn(baseUrl: string, username: string, options: ClientOptions = {}): Promise<MatrixClient> {
+  const session = await anonymous(baseUrl).loginRequest({
     type: 'm.login.password',
     identifier: { type: 'm.id.user', user: username },
     password: PASSWORD,
+    refresh_token: options.tokenRefreshFunction !== undefined,
   });
-  return sdk.createClient({ baseUrl, userId: user_id, accessToken: access_token, deviceId: device_id });
+  return clientOf(baseUrl, session, options);
 }
 
 /** A new account, without a look at how one comes by it. */
-export async function register(baseUrl: string, username: string): Promise<MatrixClient> {
-  await anonymous(baseUrl).registerRequest({ username, password: PASSWORD, auth: { type: 'm.login.dummy' } });
-  return logIn(baseUrl, username);
+export async function register(baseUrl: string, username: string, options: ClientOptions = {}): Promise<MatrixClient> {
+  const request = { username, password: PASSWORD, auth: { type: 'm.login.dummy' } };
+  return clientOf(baseUrl, await anonymous(baseUrl).registerRequest(request), options);
 }
+
+interface Session {
+  readonly user_id: string;
+  readonly device_id?: string;
+  readonly access_token?: string;
+  readonly refresh_token?: string;
+}
+
+const clientOf = (baseUrl: string, session: Session, options: ClientOptions): MatrixClient =>
+  sdk.createClient({
+    baseUrl,
+    userId: session.user_id,
+    ...(session.device_id !== undefined && { deviceId: session.device_id }),
+    ...(session.access_token !== undefined && { accessToken: session.access_token }),
+    ...(session.refresh_token !== undefined && { refreshToken: session.refresh_token }),
+    ...options,
+  });
 
 /** Syncs until the client says that it is PREPARED; the end of the test stops it. */
 export async function start(

@@ -1,10 +1,23 @@
 // How an account begins and ends for a client.
 
+import type { MatrixClient } from 'matrix-js-sdk';
 import t from 'tap';
-import { anonymous, logIn, PASSWORD, refusalOf, register, sdk, signUp, start, startExample, until } from './harness.ts';
+import { fixtures, startHomeserver } from '../e2e/harness.ts';
+import {
+  anonymous,
+  logIn,
+  PASSWORD,
+  refusalOf,
+  register,
+  sdk,
+  start,
+  startExample,
+  until,
+  withoutChance,
+} from './harness.ts';
 
 t.test('accounts and sessions', async (t) => {
-  const { url } = await startExample(t);
+  const { url } = await startExample(t, { accessTokenLifetimeMs: 500 });
 
   await t.test('registers as the server’s flows say, logs in, and syncs', async (t) => {
     const client = anonymous(url);
@@ -48,7 +61,8 @@ t.test('accounts and sessions', async (t) => {
   });
 
   await t.test('a session that is ended elsewhere ends here', async (t) => {
-    const first = await signUp(t, url, 'bob');
+    // The next of its polls is the one that hears of it.
+    const first = await start(t, await register(url, 'bob'), { pollTimeout: 200 });
     const second = await logIn(url, 'bob');
     let loggedOut: unknown;
     first.on(sdk.HttpApiEvent.SessionLoggedOut, (error) => {
@@ -56,8 +70,8 @@ t.test('accounts and sessions', async (t) => {
     });
     t.same(
       (await second.getDevices()).devices.map(({ device_id }) => device_id).length,
-      3,
-      'of the registration and of two logins',
+      2,
+      'of the registration and of the login',
     );
     await second.setDeviceDetails(first.getDeviceId() ?? '', { display_name: 'the first' });
     t.match(await second.getDevice(first.getDeviceId() ?? ''), { display_name: 'the first' });
@@ -79,4 +93,58 @@ t.test('accounts and sessions', async (t) => {
     await carol.deactivateAccount({ ...auth, password: 'another one' });
     t.match(await refusalOf(carol.whoami()), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
   });
+
+  await t.test('a token that is renewed when it has expired, and the client goes on', async (t) => {
+    await register(url, 'dave');
+    const renewed: string[] = [];
+    const dave: MatrixClient = await logIn(url, 'dave', {
+      tokenRefreshFunction: async (refreshToken) => {
+        const answer = await anonymous(url).refreshToken(refreshToken);
+        renewed.push(answer.access_token);
+        return { accessToken: answer.access_token, refreshToken: answer.refresh_token };
+      },
+    });
+    const first = dave.getAccessToken();
+    await start(t, dave, { pollTimeout: 200 });
+    await until(() => renewed.length > 1, 'that it was renewed twice');
+    t.notOk(renewed.includes(first ?? ''));
+    t.match(await dave.whoami(), { user_id: '@dave:example.com' });
+    t.equal(dave.getSyncState(), 'SYNCING');
+  });
 });
+
+t.test(
+  'account-expiry: a client whose account has expired stays logged in, and goes on once it is renewed',
+  async (t) => {
+    withoutChance(t);
+    const { url } = await startHomeserver(t, `${fixtures}short-lived.yaml`);
+    const renew = '/_synapse/client/account_expiry/renew';
+    const request = (method: 'GET' | 'POST') =>
+      alice.http.authedRequest<{ expires_at: number }>(method as never, renew, undefined, undefined, {
+        prefix: '',
+        priority: 'high',
+      });
+    const alice = await register(url, 'alice');
+    let loggedOut = false;
+    alice.on(sdk.HttpApiEvent.SessionLoggedOut, () => {
+      loggedOut = true;
+    });
+    // The account lives for two seconds, and a busy machine may take longer to start a client.
+    const alive = setInterval(() => request('POST').catch(() => {}), 200);
+    t.teardown(() => clearInterval(alive));
+    await start(t, alice, { pollTimeout: 200 });
+    clearInterval(alive);
+    await until(
+      () => alice.getSyncState() === 'RECONNECTING' || alice.getSyncState() === 'ERROR',
+      'that it has expired',
+    );
+    t.match(await refusalOf(alice.whoami()), { status: 403, errcode: 'ORG_MATRIX_EXPIRED_ACCOUNT' });
+    t.ok((await request('GET')).expires_at < Date.now(), 'by its own token it may look when that was');
+    // It tries again after some seconds, and the account lives for two.
+    await until(async () => {
+      await request('POST');
+      return alice.getSyncState() === 'SYNCING';
+    }, 'that it syncs again');
+    t.notOk(loggedOut, 'it never was logged out');
+  },
+);

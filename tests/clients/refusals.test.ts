@@ -2,11 +2,10 @@
 // the module says.
 
 import t from 'tap';
-import { fixtures, startHomeserver } from '../e2e/harness.ts';
 import { anonymous, PASSWORD, refusalOf, roomOf, roomWith, sdk, signUp, startExample, until } from './harness.ts';
 
-t.test('refusals by the example’s modules', async (t) => {
-  const { url } = await startExample(t);
+t.test('refusals by modules', async (t) => {
+  const { url } = await startExample(t, { module: 'quota.ts' });
   const [alice, bob] = [await signUp(t, url, 'alice'), await signUp(t, url, 'bob')];
   const forbidden = (error: string) => ({
     status: 403,
@@ -104,15 +103,13 @@ t.test('refusals by the example’s modules', async (t) => {
       t.equal(room.currentState.getStateEvents('m.room.guest_access', '')?.getContent().guest_access, 'forbidden');
     }
   });
-});
 
-t.test('refusals with fields of their own', async (t) => {
-  const { url } = await startHomeserver(t, `${fixtures}../../clients/fixtures/quota.yaml`);
-  const alice = await signUp(t, url, 'alice');
-  const roomId = await roomWith(alice);
-  t.match(await refusalOf(alice.sendTextMessage(roomId, 'one too many')), {
-    status: 403,
-    errcode: 'ORG_EXAMPLE_QUOTA',
-    data: { error: 'You have said enough for today', 'org.example.messages_left': 0, resets: 'tomorrow' },
+  await t.test('a refusal with an errcode and fields of its own', async (t) => {
+    const roomId = await roomWith(alice);
+    t.match(await refusalOf(alice.sendTextMessage(roomId, 'one too many')), {
+      status: 403,
+      errcode: 'ORG_EXAMPLE_QUOTA',
+      data: { error: 'You have said enough for today', 'org.example.messages_left': 0, resets: 'tomorrow' },
+    });
   });
 });

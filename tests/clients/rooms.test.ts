@@ -1,4 +1,4 @@
-// Two people find each other and talk.
+// Two people find each other, talk, show each other pictures, and move to another room.
 
 import t from 'tap';
 import { bodiesIn, eventOf, refusalOf, roomOf, roomWith, sdk, signUp, startExample, until } from './harness.ts';
@@ -100,5 +100,81 @@ t.test('rooms', async (t) => {
     await bob.leave(roomId);
     await bob.forget(roomId);
     t.equal(bob.getRoom(roomId), null);
+  });
+
+  await t.test('a room that takes the place of another', async (t) => {
+    const { room_id: roomId } = await alice.createRoom({
+      name: 'Harbour',
+      preset: sdk.Preset.PublicChat,
+      room_alias_name: 'harbour',
+    });
+    await bob.joinRoom(roomId);
+    const old = await roomOf(bob, roomId);
+    t.ok(old.userMayUpgradeRoom(alice.getUserId() ?? ''));
+    t.notOk(old.userMayUpgradeRoom(bobId));
+    t.match(await refusalOf(bob.upgradeRoom(roomId, '11')), { status: 403, errcode: 'M_FORBIDDEN' });
+    t.match(await refusalOf(alice.upgradeRoom(roomId, '1')), { status: 400, errcode: 'M_UNSUPPORTED_ROOM_VERSION' });
+    const { event_id: last } = await alice.sendTextMessage(roomId, 'let us move');
+    t.ok(old.maySendMessage());
+
+    const { replacement_room: newId } = await alice.upgradeRoom(roomId, '11');
+    const tombstone = await until(() => old.currentState.getStateEvents('m.room.tombstone', ''), 'the tombstone');
+    t.equal(tombstone.getContent().replacement_room, newId);
+    t.ok(bob.getVisibleRooms().includes(old), 'it is his way to the new one');
+    await until(() => !old.maySendMessage(), 'that nobody talks there any more');
+    t.match(await refusalOf(bob.sendTextMessage(roomId, 'hello?')), { status: 403, errcode: 'M_FORBIDDEN' });
+    t.equal((await bob.joinRoom('#harbour:example.com')).roomId, newId, 'the alias has moved');
+
+    for (const client of [alice, bob]) {
+      const room = await roomOf(client, newId);
+      await until(() => client.getRoom(roomId)?.currentState.getStateEvents('m.room.tombstone', ''), 'the tombstone');
+      t.equal(room.name, 'Harbour');
+      t.equal(room.getVersion(), '11');
+      t.match(room.findPredecessor(), { roomId, eventId: last });
+      const visible = client.getVisibleRooms().map((each) => each.roomId);
+      t.ok(visible.includes(newId));
+      t.notOk(visible.includes(roomId), 'it shows one room');
+      for (const id of [roomId, newId]) {
+        const history = client.getRoomUpgradeHistory(id, true).map((each) => each.roomId);
+        t.same(history, [roomId, newId], 'the two refer to each other');
+      }
+    }
+  });
+
+  await t.test('a picture that is sent, and looked at by the other', async (t) => {
+    const bytes = Buffer.from(
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+      'base64',
+    );
+    const config = await alice.getMediaConfig();
+    t.ok((config['m.upload.size'] ?? 0) > bytes.length);
+    const { content_uri } = await alice.uploadContent(bytes as never, { name: 'dot.png', type: 'image/png' });
+    t.match(content_uri, /^mxc:\/\/example\.com\//);
+    const roomId = await roomWith(alice, bob);
+    const { event_id } = await alice.sendImageMessage(roomId, content_uri, { mimetype: 'image/png' }, 'dot.png');
+    const mxc = (await eventOf(bob, roomId, event_id)).getContent<{ url: string }>().url;
+
+    const address = bob.mxcUrlToHttp(mxc, undefined, undefined, undefined, undefined, true, true);
+    const response = await fetch(address ?? '', { headers: { authorization: `Bearer ${bob.getAccessToken()}` } });
+    t.equal(response.status, 200);
+    t.equal(response.headers.get('content-type'), 'image/png');
+    t.same(Buffer.from(await response.arrayBuffer()), bytes);
+    t.equal((await fetch(address ?? '')).status, 401, 'not for strangers');
+  });
+
+  await t.test('an avatar', async (t) => {
+    const { content_uri } = await bob.uploadContent('not really one', { type: 'image/png' });
+    await bob.setAvatarUrl(content_uri);
+    t.match(await alice.getProfileInfo(bob.getUserId() ?? ''), { avatar_url: content_uri });
+  });
+
+  await t.test('a program, which a module refuses', async (t) => {
+    const program = Buffer.from([0x4d, 0x5a, 0x90, 0]);
+    t.match(await refusalOf(alice.uploadContent(program as never)), {
+      status: 400,
+      errcode: 'M_UNKNOWN',
+      data: { error: 'Files of this kind are not accepted' },
+    });
+    t.ok(sdk.getHttpUriForMxc(url, 'mxc://example.com/none').startsWith(`${url}/_matrix/`));
   });
 });

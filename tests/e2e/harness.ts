@@ -25,19 +25,21 @@ export interface RunningServer extends Homeserver {
 interface Options {
   /** The modules' part of the configuration, where it is not that of the file. */
   readonly config?: RuntimeOptions['config'];
+  readonly accessTokenLifetimeMs?: number;
   /** Looks on: the runtime's modules in, the same with something around them out. */
   readonly around?: (modules: Modules) => Modules;
 }
 
 /** Starts the homeserver with the modules of a file; the end of the test closes it. */
 export async function startHomeserver(t: Test, configFile: string, options: Options = {}): Promise<RunningServer> {
-  const { config, around = (modules) => modules } = options;
+  const { config, accessTokenLifetimeMs, around = (modules) => modules } = options;
   const logged: Logged[] = [];
   const logger = recordingLogger(logged);
   const storage = t.testdir();
   const homeserver = await createHomeserver({
     configFile,
     memory: true,
+    accessTokenLifetimeMs,
     logger,
     modules: async (host) => {
       const from = config === undefined ? { configFile } : { config };

@@ -1,9 +1,10 @@
-// What passes: who is there, who is typing, who has read what.
+// What a client hears of beside events: what its user keeps on the server and has on the next device, who is there, who is
+// typing, who has read what.
 
 import t from 'tap';
-import { eventOf, roomOf, roomWith, sdk, signUp, startExample, until } from './harness.ts';
+import { eventOf, logIn, roomOf, roomWith, sdk, signUp, start, startExample, until } from './harness.ts';
 
-t.test('presence, typing, receipts and read markers', async (t) => {
+t.test('beside events', async (t) => {
   const { url } = await startExample(t);
   const [alice, bob] = [await signUp(t, url, 'alice'), await signUp(t, url, 'bob')];
   const aliceId = alice.getUserId() ?? '';
@@ -58,5 +59,43 @@ t.test('presence, typing, receipts and read markers', async (t) => {
     await until(() => room.getMember(bobId)?.typing, 'a later sync');
     t.not(bobs.getEventReadUpTo(aliceId), event_id);
     t.equal(room.getReadReceiptForUserId(aliceId, true, sdk.ReceiptType.ReadPrivate)?.eventId, event_id);
+  });
+
+  const second = await start(t, await logIn(url, 'alice'));
+
+  await t.test('account data, of the user and of a room', async (t) => {
+    const direct = { '@bob:example.com': [roomId] };
+    await alice.setAccountData('m.direct' as never, direct as never);
+    await until(() => second.getAccountData('m.direct' as never), 'the account data');
+    t.same(second.getAccountData('m.direct' as never)?.getContent(), direct);
+    t.same(await second.getAccountDataFromServer('m.direct' as never), direct);
+    await second.setRoomAccountData(roomId, 'org.example.colour', { colour: 'green' });
+    const room = await roomOf(alice, roomId);
+    await until(() => room.getAccountData('org.example.colour')?.getContent().colour === 'green', 'the room’s');
+    t.equal(await alice.getAccountDataFromServer('org.example.nothing' as never), null);
+  });
+
+  await t.test('tags', async (t) => {
+    const room = await roomOf(second, roomId);
+    await alice.setRoomTag(roomId, 'm.favourite', { order: 0.5 });
+    await until(() => room.tags['m.favourite'], 'the tag');
+    t.same(room.tags, { 'm.favourite': { order: 0.5 } });
+    await second.deleteRoomTag(roomId, 'm.favourite');
+    await until(() => !alice.getRoom(roomId)?.tags['m.favourite'], 'that the tag is gone');
+  });
+
+  await t.test('push rules', async (t) => {
+    await alice.setRoomMutePushRule('global', roomId, true);
+    await until(() => second.getRoomPushRule('global', roomId), 'the rule');
+    t.match(second.getRoomPushRule('global', roomId), { rule_id: roomId, enabled: true });
+    await second.setPushRuleEnabled('global', sdk.PushRuleKind.Override, '.m.rule.master', true);
+    const master = () => alice.pushRules?.global.override?.find(({ rule_id }) => rule_id === '.m.rule.master');
+    await until(() => master()?.enabled, 'that nothing notifies');
+  });
+
+  await t.test('ignored users', async (t) => {
+    await alice.setIgnoredUsers(['@nuisance:example.com']);
+    await until(() => second.isUserIgnored('@nuisance:example.com'), 'the list');
+    t.same(second.getIgnoredUsers(), ['@nuisance:example.com']);
   });
 });

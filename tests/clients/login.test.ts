@@ -1,10 +1,10 @@
 // How an account begins and ends for a client.
 
-import type { MatrixClient } from 'matrix-js-sdk';
 import t from 'tap';
 import { fixtures, startHomeserver } from '../e2e/harness.ts';
 import {
   anonymous,
+  isNode20,
   logIn,
   PASSWORD,
   refusalOf,
@@ -17,7 +17,18 @@ import {
 } from './harness.ts';
 
 t.test('accounts and sessions', async (t) => {
-  const { url } = await startExample(t, { accessTokenLifetimeMs: 500 });
+  const { url } = await startExample(t, { accessTokenLifetimeMs: 2_000 });
+  // His token expires while the others come and go.
+  await register(url, 'dave');
+  const renewed: string[] = [];
+  const renew = async (refreshToken: string) => {
+    const answer = await anonymous(url).refreshToken(refreshToken);
+    renewed.push(answer.access_token);
+    return { accessToken: answer.access_token, refreshToken: answer.refresh_token };
+  };
+  const dave = await logIn(url, 'dave', { tokenRefreshFunction: renew });
+  const first = dave.getAccessToken();
+  if (isNode20) await start(t, dave, { pollTimeout: 200 });
 
   await t.test('registers as the server’s flows say, logs in, and syncs', async (t) => {
     const client = anonymous(url);
@@ -94,22 +105,25 @@ t.test('accounts and sessions', async (t) => {
     t.match(await refusalOf(carol.whoami()), { status: 401, errcode: 'M_UNKNOWN_TOKEN' });
   });
 
-  await t.test('a token that is renewed when it has expired, and the client goes on', async (t) => {
-    await register(url, 'dave');
-    const renewed: string[] = [];
-    const dave: MatrixClient = await logIn(url, 'dave', {
-      tokenRefreshFunction: async (refreshToken) => {
-        const answer = await anonymous(url).refreshToken(refreshToken);
-        renewed.push(answer.access_token);
-        return { accessToken: answer.access_token, refreshToken: answer.refresh_token };
-      },
-    });
-    const first = dave.getAccessToken();
-    await start(t, dave, { pollTimeout: 200 });
-    await until(() => renewed.length > 1, 'that it was renewed twice');
+  await t.test('a token that has expired, and is renewed', async (t) => {
+    if (isNode20) {
+      await until(() => renewed.length > 0, 'that the library has done it');
+    } else {
+      // The newest library does so by itself only for OAuth, and leaves the application to it here.
+      const refusal = await until(
+        () =>
+          dave.whoami().then(
+            () => false,
+            (error) => error instanceof sdk.MatrixError && error,
+          ),
+        'that it has expired',
+      );
+      t.match(refusal, { httpStatus: 401, errcode: 'M_UNKNOWN_TOKEN', data: { soft_logout: true } });
+      dave.setAccessToken((await renew(dave.getRefreshToken() ?? '')).accessToken);
+    }
     t.notOk(renewed.includes(first ?? ''));
     t.match(await dave.whoami(), { user_id: '@dave:example.com' });
-    t.equal(dave.getSyncState(), 'SYNCING');
+    if (isNode20) t.equal(dave.getSyncState(), 'SYNCING');
   });
 });
 

@@ -70,6 +70,14 @@ t.test('rooms', async (t) => {
     t.equal(room.name, 'Lobby');
     t.equal(room.getCanonicalAlias(), '#lobby:example.com');
     t.match(await refusalOf(bob.joinRoom('#nowhere:example.com')), { status: 404, errcode: 'M_NOT_FOUND' });
+
+    await admin.createAlias('#hall:example.com', room_id);
+    t.same((await bob.getLocalAliases(room_id)).aliases.toSorted(), ['#hall:example.com', '#lobby:example.com']);
+    t.match(await refusalOf(bob.deleteAlias('#hall:example.com')), { status: 403, errcode: 'M_FORBIDDEN' });
+    await admin.deleteAlias('#hall:example.com');
+    t.match(await refusalOf(bob.getRoomIdForAlias('#hall:example.com')), { status: 404, errcode: 'M_NOT_FOUND' });
+    await admin.setRoomDirectoryVisibility(room_id, sdk.Visibility.Private);
+    t.same((await bob.publicRooms()).chunk, []);
   });
 
   await t.test('names, and who is found by them', async (t) => {
@@ -160,6 +168,11 @@ t.test('rooms', async (t) => {
     t.equal(response.headers.get('content-type'), 'image/png');
     t.same(Buffer.from(await response.arrayBuffer()), bytes);
     t.equal((await fetch(address ?? '')).status, 401, 'not for strangers');
+    const small = bob.mxcUrlToHttp(mxc, 32, 32, 'crop', undefined, true, true) ?? '';
+    t.match(small, '/thumbnail/');
+    const thumbnail = await fetch(small, { headers: { authorization: `Bearer ${bob.getAccessToken()}` } });
+    t.equal(thumbnail.status, 200);
+    t.match(thumbnail.headers.get('content-type'), /^image\//);
   });
 
   await t.test('an avatar', async (t) => {

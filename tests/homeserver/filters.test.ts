@@ -209,3 +209,31 @@ t.test('a pattern of many stars takes no time', async (t) => {
   await alice.sync(timeline({ types: [`${'*a'.repeat(90)}*b`] }));
   t.ok(performance.now() - began < 3000);
 });
+
+t.test('a pattern is the same to the database as to the program', async (t) => {
+  const room = await alice.createRoom({});
+  const sent = ['org.a_b', 'org.aXb', 'org.a%b', 'org.a\\b', 'org.a\ufffdb', 'org.a*b'];
+  for (const type of sent) await alice.send(room, type, type === 'org.a_b' ? { url: 'mxc://a/b' } : {});
+  const shown = async (filter: Json) => {
+    const page = await alice.messages(room, { dir: 'f', limit: 50, filter: JSON.stringify(filter) });
+    return types(page.chunk).filter((type) => type.startsWith('org.'));
+  };
+  const cases: readonly (readonly [Json, readonly string[]])[] = [
+    [{ types: ['org.a*b'] }, sent],
+    [{ types: ['org.a_b'] }, ['org.a_b']],
+    [{ types: ['*a_b'] }, ['org.a_b']],
+    [{ types: ['*.a%b'] }, ['org.a%b']],
+    [{ types: ['*a\\b'] }, ['org.a\\b']],
+    [{ types: ['org.*'], not_types: ['org.a_*', '*%b', '*X*'] }, sent.slice(3)],
+    [{ types: ['org.*'], contains_url: true }, ['org.a_b']],
+    [{ types: ['org.*'], senders: [bob.userId] }, []],
+    [{ types: ['org.*'], not_senders: [alice.userId] }, []],
+    [{ types: [] }, []],
+    [{ not_types: ['m.*'], not_senders: [] }, sent],
+    [{ types: ['org.*'], not_rooms: [room] }, []],
+    // What no event can contain is in none.
+    [{ types: ['org.a\0b', '*\0*', 'org.a\ud800b', 'org.a_b'] }, ['org.a_b']],
+    [{ types: ['org.*'], not_types: ['*\ud800*', '\0'] }, sent],
+  ];
+  for (const [filter, expected] of cases) t.same(await shown(filter), expected, JSON.stringify(filter));
+});

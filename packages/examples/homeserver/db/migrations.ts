@@ -236,6 +236,14 @@ export const migrations: readonly Migration[] = [
        foreign key (user_id, version) references key_backups on delete cascade
      )`,
   ],
+  // So that nothing has to read all members of a room to find a few of them, or what is no member.
+  [
+    `drop index members_by_room`,
+    `create index members_by_room on events (room_id, membership, position)
+       where membership is not null and superseded_at is null`,
+    `create index settings_by_room on events (room_id, position)
+       where state_key is not null and type <> 'm.room.member'`,
+  ],
 ];
 
 /**

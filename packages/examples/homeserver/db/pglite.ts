@@ -13,24 +13,30 @@ import { drizzle } from 'drizzle-orm/pglite';
 import type { Database, OpenDatabase } from './database.js';
 import { DatabaseError } from './error.js';
 import * as schema from './schema.js';
+import { keepUp } from './upkeep.js';
 
 /** @param folder where the database lives; `undefined`: in memory, gone when it is closed */
 export async function openPglite(folder: string | undefined, logger: Logger): Promise<OpenDatabase> {
   if (folder === undefined) {
     const client = await create('memory://', logger);
-    return { db: databaseOf(client), close: () => client.close() };
+    return opened(client, logger);
   }
   const unlock = await lock(folder);
   try {
     const client = await openFolder(folder, logger);
-    return { db: databaseOf(client), close: () => client.close().finally(unlock) };
+    const { db, close } = opened(client, logger);
+    return { db, close: () => close().finally(unlock) };
   } catch (error) {
     await unlock();
     throw error;
   }
 }
 
-const databaseOf = (client: PGlite) => drizzle(client, { schema }) as unknown as Database;
+function opened(client: PGlite, logger: Logger): OpenDatabase {
+  const endUpkeep = keepUp(client, logger);
+  const db = drizzle(client, { schema }) as unknown as Database;
+  return { db, close: () => endUpkeep().then(() => client.close()) };
+}
 
 /**
  * PGlite lets two processes write to one folder, which is the end of it. An empty LevelDB beside it has the system's own

@@ -95,8 +95,11 @@ export const events = pgTable(
       .on(table.roomId, table.type, table.stateKey, table.position)
       .where(sql`state_key is not null`),
     index('members_by_room')
-      .on(table.roomId, table.membership)
+      .on(table.roomId, table.membership, table.position)
       .where(sql`membership is not null and superseded_at is null`),
+    index('settings_by_room')
+      .on(table.roomId, table.position)
+      .where(sql`state_key is not null and type <> 'm.room.member'`),
     index('rooms_by_member')
       .on(table.stateKey, table.roomId)
       .where(sql`membership is not null and superseded_at is null`),

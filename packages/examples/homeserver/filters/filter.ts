@@ -1,8 +1,10 @@
 // What a client wants to see (client-server API, "Filtering"): a filter as clients write it, and as the server asks it.
 
+import { and, not, type SQL, sql } from 'drizzle-orm';
 import * as v from 'valibot';
 import { objectOf } from '../http/body.js';
-import { matchesGlob } from './glob.js';
+import type { Columns } from '../rooms/events.js';
+import { isAny, matchesAny, matchesGlob } from './glob.js';
 
 const Strings = v.optional(v.pipe(v.array(v.string()), v.maxLength(1000)));
 
@@ -64,6 +66,18 @@ export class EventFilter {
   get restricts(): boolean {
     const { types, not_types, senders, not_senders, rooms, not_rooms, contains_url } = this.#body;
     return [types, not_types, senders, not_senders, rooms, not_rooms, contains_url].some((key) => key !== undefined);
+  }
+
+  /** What can be said of an event before it is read: nothing passes that does not meet it. */
+  condition({ type, sender }: Columns, roomId: string): SQL | undefined {
+    const { types, not_types, senders, not_senders } = this.#body;
+    if (!listed(this.#body, roomId)) return sql`false`;
+    return and(
+      types && matchesAny(type, types),
+      not_types && not(matchesAny(type, not_types)),
+      senders && isAny(sender, senders),
+      not_senders && not(isAny(sender, not_senders)),
+    );
   }
 
   /** @param event events without a sender, such as account data, are nobody's */

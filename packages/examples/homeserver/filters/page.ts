@@ -1,12 +1,10 @@
 // A page of a room's history as a filter lets it pass. A filter that fits nothing would read a whole room, so each call
-// looks at so many events and no more, and says how far it came.
+// goes over so many events and no more, and says how far it came.
 
-import type { EventStore, Range, StoredEvent } from '../rooms/events.js';
-import { within } from '../rooms/history.js';
+import type { Columns, Direction, EventStore, Range, StoredEvent } from '../rooms/events.js';
 import type { EventFilter } from './filter.js';
 
-const MAX_SCANNED = 2000;
-const BATCH = 200;
+const MAX_SURVEYED = 2000;
 
 export interface FilteredPage {
   /** At most as many as were asked for, in the order of the direction. */
@@ -15,44 +13,38 @@ export interface FilteredPage {
   readonly more: number | undefined;
 }
 
-export async function filteredPage(
-  store: EventStore,
-  {
-    roomId,
-    viewer,
-    ranges,
-    direction,
-    limit,
-    filter,
-  }: {
-    readonly roomId: string;
-    readonly viewer: string;
-    readonly ranges: readonly Range[];
-    readonly direction: 'forwards' | 'backwards';
-    readonly limit: number;
-    readonly filter: EventFilter;
-  },
-): Promise<FilteredPage> {
+interface Wanted {
+  readonly roomId: string;
+  readonly viewer: string;
+  readonly ranges: readonly Range[];
+  readonly direction: Direction;
+  readonly limit: number;
+  readonly filter: EventFilter;
+}
+
+export async function filteredPage(store: EventStore, wanted: Wanted): Promise<FilteredPage> {
+  const { roomId, viewer, ranges, direction, limit, filter } = wanted;
+  if (!filter.restricts) return cut(wanted, await store.page(roomId, viewer, ranges, direction, limit + 1));
+  const condition = (columns: Columns) => filter.condition(columns, roomId);
+  const { fitting, last } = await store.survey(roomId, viewer, ranges, direction, MAX_SURVEYED, condition);
   const found: StoredEvent[] = [];
-  const batch = filter.restricts ? Math.max(BATCH, limit + 1) : limit + 1;
-  let rest = ranges;
-  let last: number | undefined;
-  for (let scanned = 0; scanned < MAX_SCANNED; scanned += batch) {
-    const page = await store.page(roomId, viewer, rest, direction, batch);
-    for (const stored of page) {
-      if (!filter.passes(stored.event, roomId)) continue;
-      // One beyond the limit shows that there is more.
-      if (found.length === limit) return { events: found, more: found.at(-1)?.position ?? edge(rest, direction) };
-      found.push(stored);
-    }
-    if (page.length < batch) return { events: found, more: undefined };
-    last = page.at(-1)?.position ?? 0;
-    rest = direction === 'backwards' ? within(rest, 0, last - 1) : within(rest, last + 1, Number.MAX_SAFE_INTEGER);
+  // Most often that is enough. Whether there is a url in it only the event itself can tell.
+  let batch = limit + 1;
+  for (let read = 0; read < fitting.length && found.length <= limit; read += batch, batch *= 2) {
+    const next = await store.at(fitting.slice(read, read + batch), direction);
+    found.push(...next.filter(({ event }) => filter.passes(event, roomId)));
   }
-  return { events: found, more: last };
+  return found.length > limit ? cut(wanted, found) : { events: found, more: last };
+}
+
+/** @param found as many as are wanted, and more if there are */
+function cut({ ranges, direction, limit }: Wanted, found: readonly StoredEvent[]): FilteredPage {
+  const events = found.slice(0, limit);
+  const more = found.length > limit ? (events.at(-1)?.position ?? edge(ranges, direction)) : undefined;
+  return { events, more };
 }
 
 /** Just outside the ranges, on the side where reading begins. */
-function edge(ranges: readonly Range[], direction: 'forwards' | 'backwards'): number {
+function edge(ranges: readonly Range[], direction: Direction): number {
   return direction === 'backwards' ? (ranges.at(-1)?.[1] ?? 0) + 1 : (ranges[0]?.[0] ?? 1) - 1;
 }

@@ -3,6 +3,7 @@
 import {
   and,
   asc,
+  count,
   countDistinct,
   desc,
   eq,
@@ -10,15 +11,15 @@ import {
   inArray,
   isNotNull,
   isNull,
-  lt,
   lte,
   max,
+  min,
   notInArray,
   or,
   type SQL,
+  type SQLWrapper,
   sql,
 } from 'drizzle-orm';
-import { alias } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/database.js';
 import { events } from '../db/schema.js';
 import type { StrippedEvent } from './client-event.js';
@@ -58,10 +59,25 @@ export interface JoinedMember {
   readonly content: Content;
 }
 
+const MEMBERSHIPS: Membership[] = ['join', 'invite', 'leave', 'ban', 'knock'];
+
 /** Positions, both included. */
 export type Range = readonly [from: number, to: number];
 
 export type Direction = 'forwards' | 'backwards';
+
+/** What can be asked of an event without reading it. */
+export interface Columns {
+  readonly type: SQLWrapper;
+  readonly sender: SQLWrapper;
+}
+
+export interface Survey {
+  /** Positions, in the order of the direction. */
+  readonly fitting: readonly number[];
+  /** Where it ended, when there may be more behind it. */
+  readonly last: number | undefined;
+}
 
 const MAX_KEPT_STATES = 1000;
 const MAX_KEPT_EVENTS = 200;
@@ -196,11 +212,48 @@ export class EventStore {
     return select(this.#db, and(eq(events.roomId, roomId), isWithin(ranges), visibleTo(viewer)), direction, limit);
   }
 
+  /** Goes over events of a room, at most `limit`, without reading them: which of them meet a condition. */
+  async survey(
+    roomId: string,
+    viewer: string,
+    ranges: readonly Range[],
+    direction: Direction,
+    limit: number,
+    condition: (columns: Columns) => SQL | undefined,
+  ): Promise<Survey> {
+    if (ranges.length === 0) return { fitting: [], last: undefined };
+    const { position, type, sender } = events;
+    const isBackwards = direction === 'backwards';
+    const order = isBackwards ? desc : asc;
+    const seen = this.#db
+      .select({ position, type, sender })
+      .from(events)
+      .where(and(eq(events.roomId, roomId), isWithin(ranges), visibleTo(viewer)))
+      .orderBy(order(position))
+      .limit(limit)
+      .as('seen');
+    const [found] = await this.#db
+      .select({
+        fitting: sql<readonly number[] | null>`json_agg(${seen.position} order by ${order(seen.position)})
+          filter (where ${condition(seen) ?? sql`true`})`,
+        seen: count(),
+        last: (isBackwards ? min : max)(seen.position),
+      })
+      .from(seen);
+    const isCut = found?.seen === limit && found.last !== null;
+    return { fitting: found?.fitting ?? [], last: isCut ? Number(found.last) : undefined };
+  }
+
+  /** The events at some positions. */
+  at(positions: readonly number[], direction: Direction): Promise<readonly StoredEvent[]> {
+    return select(this.#db, inArray(events.position, [...positions]), direction);
+  }
+
   /** Events of a room that relate to one of them: the page's, and one more. */
   async related(roomId: string, viewer: string, query: RelationQuery, page: Page): Promise<readonly StoredEvent[]> {
     if (page.ranges.length === 0) return [];
     const positions = await relatedPositions(this.#db, roomId, viewer, query, page);
-    return positions.length === 0 ? [] : select(this.#db, inArray(events.position, [...positions]), page.direction);
+    return positions.length === 0 ? [] : this.at(positions, page.direction);
   }
 
   /** Which of the rooms have events after a position. */
@@ -234,8 +287,8 @@ export class EventStore {
         eq(events.roomId, roomId),
         gt(events.position, after),
         holdsAt(at),
-        // Two ranges of the index, where "unequal" would read every member.
-        withMembers ? undefined : or(lt(events.type, 'm.room.member'), gt(events.type, 'm.room.member')),
+        // As the index has it, which leads past the members.
+        withMembers ? undefined : sql`${events.type} <> 'm.room.member'`,
         visibleTo(viewer),
       ),
       'forwards',
@@ -273,11 +326,14 @@ export class EventStore {
     until: number,
     userIds?: readonly string[],
   ): Promise<readonly Member[]> {
-    if (roomIds.length === 0 || after >= until || userIds?.length === 0) return [];
+    const changed = roomIds.filter((roomId) => this.stateChangedSince(roomId, after));
+    if (changed.length === 0 || after >= until || userIds?.length === 0) return [];
     return members(
       this.#db,
       and(
-        inArray(events.roomId, [...roomIds]),
+        inArray(events.roomId, changed),
+        // With every kind of membership the index leads to the positions, instead of through all members.
+        inArray(events.membership, MEMBERSHIPS),
         gt(events.position, after),
         lte(events.position, until),
         isNull(events.supersededAt),
@@ -379,25 +435,40 @@ async function select(
   direction: Direction,
   limit?: number,
 ): Promise<readonly StoredEvent[]> {
-  const previous = alias(events, 'previous');
-  const redaction = alias(events, 'redaction');
   const query = db
-    .select({ row: events, previousContent: previous.content, redaction })
+    .select()
     .from(events)
-    .leftJoin(previous, eq(previous.eventId, events.replaces))
-    .leftJoin(redaction, eq(redaction.eventId, events.redactedBy))
     .where(where)
     .orderBy(direction === 'forwards' ? asc(events.position) : desc(events.position));
   const found = await (limit === undefined ? query : query.limit(limit));
-  return found.map(({ row, previousContent, redaction: because }) => ({
-    position: row.position,
-    event: eventOf(row),
-    deviceId: row.deviceId,
-    transactionId: row.transactionId,
-    replaces: row.replaces,
-    previousContent,
-    redactedBecause: because && eventOf(because),
-  }));
+  const others = await byId(
+    db,
+    found.flatMap(({ replaces, redactedBy }) => [replaces, redactedBy]).filter((id) => id !== null),
+  );
+  return found.map((row) => {
+    const because = others.get(row.redactedBy);
+    return {
+      position: row.position,
+      event: eventOf(row),
+      deviceId: row.deviceId,
+      transactionId: row.transactionId,
+      replaces: row.replaces,
+      previousContent: others.get(row.replaces)?.content ?? null,
+      redactedBecause: because ? eventOf(because) : null,
+    };
+  });
+}
+
+/** A query of its own: with a join, PostgreSQL may read the whole table to find a few events. */
+async function byId(db: Database, ids: readonly string[]) {
+  const found =
+    ids.length === 0
+      ? []
+      : await db
+          .select()
+          .from(events)
+          .where(sql`${events.eventId} = any(${sql.param(ids)})`);
+  return new Map<string | null, (typeof found)[number]>(found.map((row) => [row.eventId, row]));
 }
 
 const isPresent = (roomId: string, viewer: string) =>

@@ -21,7 +21,7 @@ export interface NewEvent extends SignedEvent {
 
 /** @returns the event's position */
 export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
-  const { event, envelope, onlyFor, deviceId, transactionId, branch } = fresh;
+  const { event, onlyFor, branch } = fresh;
   const { state_key: stateKey } = event;
   const sameKey =
     stateKey === undefined
@@ -40,29 +40,9 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
         .orderBy(desc(events.position))
         .limit(1)
     : [];
-  const membership = membershipOf(event) ?? null;
-  const [inserted] = await tx
-    .insert(events)
-    .values({
-      eventId: event.event_id,
-      roomId: event.room_id,
-      type: event.type,
-      stateKey: stateKey ?? null,
-      sender: event.sender,
-      originServerTs: event.origin_server_ts,
-      content: event.content,
-      membership,
-      envelope,
-      stateBefore: branch?.before ?? null,
-      inviteState: branch?.inviteState ?? null,
-      redacts: event.redacts ?? null,
-      ...relationOf(event.content),
-      replaces: replaced?.eventId ?? null,
-      onlyFor,
-      deviceId: deviceId ?? null,
-      transactionId: transactionId ?? null,
-    })
-    .returning({ position: events.position });
+  const row = rowOf(fresh, replaced?.eventId);
+  const { membership } = row;
+  const [inserted] = await tx.insert(events).values(row).returning({ position: events.position });
   if (!inserted) throw new Error('The database did not say where it put the event');
   const { position } = inserted;
 
@@ -87,6 +67,29 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
   if (branch) await noteMissing(tx, event.room_id, event.event_id, branch.missing ?? []);
   if (event.redacts !== undefined && !branch?.powerless) await redact(tx, event, event.redacts, onlyFor);
   return position;
+}
+
+/** @param replaces the state event that this one takes the place of */
+export function rowOf({ event, envelope, onlyFor, deviceId, transactionId, branch }: NewEvent, replaces?: string) {
+  return {
+    eventId: event.event_id,
+    roomId: event.room_id,
+    type: event.type,
+    stateKey: event.state_key ?? null,
+    sender: event.sender,
+    originServerTs: event.origin_server_ts,
+    content: event.content,
+    membership: membershipOf(event) ?? null,
+    envelope,
+    stateBefore: branch?.before ?? null,
+    inviteState: branch?.inviteState ?? null,
+    redacts: event.redacts ?? null,
+    ...relationOf(event.content),
+    replaces: replaces ?? null,
+    onlyFor,
+    deviceId: deviceId ?? null,
+    transactionId: transactionId ?? null,
+  };
 }
 
 /** The content is taken out of the database: nobody reads it any more, admins included. */

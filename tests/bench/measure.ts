@@ -52,10 +52,10 @@ export async function load(
   };
 }
 
-/** The processor time of the main thread, in microseconds; NaN where the system does not tell. */
-export function threadCpuUs(): number {
+/** The processor time of a process's main thread, in microseconds; NaN where the system does not tell. */
+export function threadCpuUs(pid = process.pid): number {
   try {
-    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0]) / 1000;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ')[0]) / 1000;
   } catch {
     return Number.NaN;
   }

@@ -9,8 +9,8 @@ import { root } from '../docs/markdown.ts';
 import { formatted } from '../docs/reference.ts';
 import { type Results, resultsFile } from './main.ts';
 import { median } from './measure.ts';
-import { cellText, figure, reached, spread } from './render.ts';
-import type { Goal, Table } from './workload.ts';
+import { goalsTable, markdown } from './render.ts';
+import type { Table } from './workload.ts';
 
 const page = 'docs/performance.md';
 const BEGIN = '<!-- Written by `npm run bench` from here on. -->';
@@ -32,26 +32,6 @@ export function render(before: string, results: Results): string {
   ];
   return formatted(page, `${head}${BEGIN}\n\n${parts.join('\n\n')}\n\n${END}`);
 }
-
-const goalsTable = (goals: readonly Goal[]): string =>
-  rows(
-    ['goal', 'seen', 'aim', ''],
-    goals.map((goal) => [
-      goal.what,
-      `${figure(median(goal.ratio))} ${spread(goal.ratio)}`,
-      goal.atMost === undefined ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`,
-      reached(goal) ? 'reached' : '**missed**',
-    ]),
-  );
-
-const markdown = ({ unit, columns, rows: all }: Table): string =>
-  rows(
-    [unit, ...columns],
-    all.map(({ name, cells }) => [name, ...cells.map(cellText)]),
-  );
-
-const rows = (head: readonly string[], body: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 /** Tables that say more as a picture. */
 const pictures: Readonly<Record<string, { readonly alt: string; spec(table: Table): TopLevelSpec }>> = {

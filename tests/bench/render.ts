@@ -38,3 +38,23 @@ export function textTable({ columns, rows, unit }: Table): string {
     )
     .join('\n');
 }
+
+export const goalsTable = (goals: readonly Goal[]): string =>
+  rows(
+    ['goal', 'seen', 'aim', ''],
+    goals.map((goal) => [
+      goal.what,
+      `${figure(median(goal.ratio))} ${spread(goal.ratio)}`,
+      goal.atMost === undefined ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`,
+      reached(goal) ? 'reached' : '**missed**',
+    ]),
+  );
+
+export const markdown = ({ unit, columns, rows: all }: Table): string =>
+  rows(
+    [unit, ...columns],
+    all.map(({ name, cells }) => [name, ...cells.map(cellText)]),
+  );
+
+const rows = (head: readonly string[], body: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

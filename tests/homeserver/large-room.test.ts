@@ -148,6 +148,18 @@ t.test('a large room takes no more rows than a small one', async (t) => {
   t.ok(counted > 0, 'rows are counted');
 });
 
+t.test('what modules want with every call is read once, and again when it may have changed', async (t) => {
+  const { owner, roomId } = large;
+  const wanted = () => server.events.state(roomId, owner.userId).list('m.room.member', 20);
+  t.ok((await rowsRead(wanted)) >= 20);
+  t.equal(await rowsRead(wanted), 0);
+  t.equal((await wanted()).length, 20);
+  await say(large);
+  t.equal(await rowsRead(wanted), 0, 'a message changes no state');
+  await rename(large);
+  t.ok((await rowsRead(wanted)) >= 20);
+});
+
 t.test('a filter that nothing passes reads no event', async (t) => {
   const { roomId, owner } = large;
   let read = 0;

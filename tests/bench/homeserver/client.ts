@@ -33,7 +33,8 @@ export class BenchClient {
   readonly #login: Json;
   readonly #headers: Record<string, string>;
   readonly #session = Math.random().toString(36).slice(2);
-  #since: string | undefined;
+  /** The last sync's `next_batch`. */
+  since: string | undefined;
   #transactions = 0;
 
   constructor(pool: Pool, login: Json) {
@@ -67,9 +68,9 @@ export class BenchClient {
 
   /** From the last one on. */
   async sync(query: Readonly<Record<string, string>> = {}): Promise<SyncBody> {
-    const since = this.#since === undefined ? {} : { since: this.#since };
+    const since = this.since === undefined ? {} : { since: this.since };
     const body = await this.ask<SyncBody>('GET', `/sync?${new URLSearchParams({ ...since, ...query })}`);
-    this.#since = body.next_batch;
+    this.since = body.next_batch;
     return body;
   }
 

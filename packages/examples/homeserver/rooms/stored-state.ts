@@ -14,6 +14,8 @@ export class StoredState implements StateView {
   readonly #db: Database;
   readonly #holds: SQL | undefined;
   readonly #found = new Map<string, RoomEvent | undefined>();
+  readonly #lists = new Map<string, Promise<readonly RoomEvent[]>>();
+  #listed = 0;
 
   constructor(db: Database, roomId: string, viewer: string, position: number) {
     this.#db = db;
@@ -23,7 +25,7 @@ export class StoredState implements StateView {
 
   /** How much of it is kept. */
   get size(): number {
-    return this.#found.size;
+    return this.#found.size + this.#listed;
   }
 
   async get(type: string, stateKey: string): Promise<RoomEvent | undefined> {
@@ -47,8 +49,24 @@ export class StoredState implements StateView {
       .filter((event) => event !== undefined);
   }
 
+  /** With a limit it is kept: what modules want to have with every call is asked for with every event. */
   list(type: string, limit?: number): Promise<readonly RoomEvent[]> {
-    return this.#read(eq(events.type, type), limit);
+    if (limit === undefined) return this.#read(eq(events.type, type));
+    const key = `${type}\0${limit}`;
+    const list = this.#lists.get(key) ?? this.#readList(type, limit, () => this.#lists.delete(key));
+    this.#lists.set(key, list);
+    return list;
+  }
+
+  async #readList(type: string, limit: number, forget: () => void): Promise<readonly RoomEvent[]> {
+    try {
+      const found = await this.#read(eq(events.type, type), limit);
+      this.#listed += 1 + found.length;
+      return found;
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 
   async *entries(): AsyncIterable<RoomEvent> {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { callbackNames, permissionGroups, snakeCase } from '@bulkhead/sdk/contract';
 import t from 'tap';
 import { readConfig } from '../../packages/runtime/src/config/read.ts';
+import { readResults as readHomeserver, render as renderHomeserver } from '../bench/homeserver/page.ts';
 import { readResults, render as renderPerformance } from '../bench/page.ts';
 import { readPage, readPages, root } from './markdown.ts';
 import { formatted, pages as generated } from './reference.ts';
@@ -20,6 +21,12 @@ t.test('generated pages are up to date', (t) => {
   }
   const performance = readFileSync(join(root, 'docs/performance.md'), 'utf8');
   t.equal(performance, renderPerformance(performance, readResults()), 'npm run bench -- --page writes it anew');
+  const homeserver = readFileSync(join(root, 'docs/homeserver-performance.md'), 'utf8');
+  t.equal(
+    homeserver,
+    renderHomeserver(homeserver, readHomeserver()),
+    'npm run bench:homeserver -- --page writes it anew',
+  );
   t.end();
 });
 

@@ -48,6 +48,20 @@ t.test('he joins, talks and is answered with event ids; nobody else sees any of 
   t.match(await ghost.getState(room, 'm.room.member', ghost.userId), { membership: 'join', displayname: 'Casper' });
 });
 
+t.test('nobody counts him, whoever asked first', async (t) => {
+  const room = await alice.createRoom({ preset: 'public_chat' });
+  await bob.join(room);
+  const seenBy = async (client: Client) => (await client.sync({ since: undefined })).rooms.join[room]?.summary;
+  const summary = { 'm.heroes': [bob.userId], 'm.joined_member_count': 2, 'm.invited_member_count': 0 };
+  for (const isKnown of [false, true]) {
+    if (isKnown) t.same(await seenBy(alice), summary);
+    await ghost.join(room);
+    await ghost.setDisplayName(`Casper ${isKnown}`);
+    await seenBy(ghost);
+    t.same(await seenBy(alice), summary);
+  }
+});
+
 t.test('his own long poll hears him and the others', async (t) => {
   const room = await alice.createRoom({ preset: 'public_chat' });
   await ghost.join(room);

@@ -4,7 +4,7 @@
 import type { Columns, Direction, EventStore, Range, StoredEvent } from '../rooms/events.js';
 import type { EventFilter } from './filter.js';
 
-const MAX_SURVEYED = 2000;
+const MAX_SURVEYED = 1000;
 
 export interface FilteredPage {
   /** At most as many as were asked for, in the order of the direction. */
@@ -26,7 +26,14 @@ export async function filteredPage(store: EventStore, wanted: Wanted): Promise<F
   const { roomId, viewer, ranges, direction, limit, filter } = wanted;
   if (!filter.restricts) return cut(wanted, await store.page(roomId, viewer, ranges, direction, limit + 1));
   const condition = (columns: Columns) => filter.condition(columns, roomId);
-  const { fitting, last } = await store.survey(roomId, viewer, ranges, direction, MAX_SURVEYED, condition);
+  const { fitting, last } = await store.survey(
+    roomId,
+    viewer,
+    ranges,
+    direction,
+    Math.max(MAX_SURVEYED, limit + 1),
+    condition,
+  );
   const found: StoredEvent[] = [];
   // Most often that is enough. Whether there is a url in it only the event itself can tell.
   let batch = limit + 1;

@@ -57,7 +57,9 @@ export class Summaries {
     if (kept && !this.#events.stateChangedSince(roomId, kept.position)) return kept;
     const position = this.#events.head;
     const counts = (kept && (await this.#carriedOn(roomId, kept.counts))) ?? (await this.#count(roomId, viewer));
-    const heroes = (await this.#isNamed(roomId, viewer)) ? undefined : await this.#heroes(roomId, viewer);
+    // What is kept is told to everybody, whoever asked.
+    const as = counts.isEverybodys ? NOBODY : viewer;
+    const heroes = (await this.#isNamed(roomId, as)) ? undefined : await this.#heroes(roomId, as);
     const made = { counts, position, heroes };
     if (counts.isEverybodys) this.#keep(roomId, made);
     return made;

@@ -59,8 +59,6 @@ export interface JoinedMember {
   readonly content: Content;
 }
 
-const MEMBERSHIPS: Membership[] = ['join', 'invite', 'leave', 'ban', 'knock'];
-
 /** Positions, both included. */
 export type Range = readonly [from: number, to: number];
 
@@ -332,8 +330,6 @@ export class EventStore {
       this.#db,
       and(
         inArray(events.roomId, changed),
-        // With every kind of membership the index leads to the positions, instead of through all members.
-        inArray(events.membership, MEMBERSHIPS),
         gt(events.position, after),
         lte(events.position, until),
         isNull(events.supersededAt),

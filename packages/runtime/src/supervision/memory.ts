@@ -33,7 +33,6 @@ export function watchMemory(hull: Hull): MemoryWatch | undefined {
   /** Cells, and when each was there. */
   const seen = new Map<Cell, number>();
   let graceUntil = 0;
-  let isLooking = false;
 
   const allowedAt = (now: number): number => {
     for (const cell of hull.cells) seen.set(cell, now);
@@ -66,18 +65,16 @@ export function watchMemory(hull: Hull): MemoryWatch | undefined {
     }
   };
 
-  const look = async (): Promise<void> => {
-    if (isLooking || hull.pid === undefined) return;
-    isLooking = true;
+  const look = (): void => {
+    if (hull.pid === undefined) return;
     try {
-      judge(await residentBytes(hull.pid));
+      judge(residentBytes(hull.pid));
     } catch {
       // It has ended.
     }
-    isLooking = false;
     if (performance.now() > graceUntil) graceUntil = 0;
   };
-  const timer = setInterval(() => void look(), LOOK_MS).unref();
+  const timer = setInterval(look, LOOK_MS).unref();
   return { stop: () => clearInterval(timer) };
 }
 

@@ -1,7 +1,7 @@
 // The processes that the host starts, as the system sees them.
 
 import { readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 
 /** The host is never starved by what it starts. */
@@ -22,9 +22,13 @@ export function standBack(pid: number): void {
   if (process.platform === 'linux') writeFile(`/proc/${pid}/oom_score_adj`, OOM_SCORE).catch(() => {});
 }
 
-/** What a process holds in memory, in bytes. Rejects when it has ended, or the system does not tell. */
-export async function residentBytes(pid: number | string): Promise<number> {
-  const statm = await readFile(`/proc/${pid}/statm`, 'latin1');
+/**
+ * What a process holds in memory, in bytes. Nothing of it comes from a disk, and not to wait costs a tenth.
+ *
+ * @throws when it has ended, or the system does not tell
+ */
+export function residentBytes(pid: number | string): number {
+  const statm = readFileSync(`/proc/${pid}/statm`, 'latin1');
   return Number(statm.split(' ')[1]) * PAGE_BYTES;
 }
 

@@ -187,7 +187,7 @@ async function residentWithChildren(pid: number): Promise<number> {
   try {
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1');
     const all = [String(pid), ...children.split(' ').filter((text) => text !== '')];
-    const sizes = await Promise.all(all.map(residentBytes));
+    const sizes = all.map(residentBytes);
     return sizes.reduce((sum, size) => sum + size, 0);
   } catch {
     // It has ended, or the system does not tell.

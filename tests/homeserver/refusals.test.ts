@@ -230,7 +230,7 @@ t.test('events that break the format', async (t) => {
 
 t.test('content comes back as it was sent', async (t) => {
   const room = await publicRoom();
-  const content = { body: 'nul \0, half a pair \ud800, snow ☃', list: [1, null, { a: true }], '': 'empty key' };
+  const content = { body: 'nul \0, snow ☃', list: [1, null, { a: true }], '': 'empty key' };
   await bob.send(room, 'm.odd', content);
   const { chunk } = await alice.messages(room, { dir: 'b', limit: 1 });
   t.same(chunk[0]?.content, content);

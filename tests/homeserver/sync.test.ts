@@ -242,7 +242,7 @@ t.test('a redaction takes the content away, for everybody and for good', async (
 
 t.test('tokens that nobody was given', async (t) => {
   await refuses(t, alice.sync({ since: 'nonsense' }), { status: 400, errcode: 'M_INVALID_PARAM' });
-  await refuses(t, alice.sync({ set_presence: 'asleep' }), { status: 400, errcode: 'M_BAD_JSON' });
+  await refuses(t, alice.sync({ set_presence: 'asleep' }), { status: 400, errcode: 'M_INVALID_PARAM' });
   await refuses(t, new Client(server.url).sync(), { status: 401, errcode: 'M_MISSING_TOKEN' });
 });
 

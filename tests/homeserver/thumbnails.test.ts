@@ -115,9 +115,9 @@ t.test('what is refused', async (t) => {
   const mxc = await alice.upload(png(10, 10), 'image/png');
   for (const [query, status, errcode] of [
     [{ width: 32 }, 400, 'M_MISSING_PARAM'],
-    [{ width: 32, height: 'x' }, 400, 'M_BAD_JSON'],
-    [{ width: -1, height: 32 }, 400, 'M_BAD_JSON'],
-    [{ width: 32, height: 32, method: 'stretch' }, 400, 'M_BAD_JSON'],
+    [{ width: 32, height: 'x' }, 400, 'M_INVALID_PARAM'],
+    [{ width: -1, height: 32 }, 400, 'M_INVALID_PARAM'],
+    [{ width: 32, height: 32, method: 'stretch' }, 400, 'M_INVALID_PARAM'],
   ] as const) {
     const response = await thumbnail(alice, mxc, query);
     t.equal(response.status, status);

@@ -58,6 +58,7 @@ export function createApp(server: Server): Hono<Env> {
   app.use('/_matrix/*', async (c, next) => {
     // The database stores none, and no identifier of Matrix has one.
     if (/%00/.test(c.req.url)) throw invalidParam('The address contains NUL');
+    if (c.req.path.split('/').some(isTooLong)) throw invalidParam('A part of the address is too long');
     await next();
   });
   for (const routes of CLIENT_ROUTES) app.route('/_matrix/client', routes(server));
@@ -82,6 +83,10 @@ export function createApp(server: Server): Hono<Env> {
   });
   return app;
 }
+
+/** Nothing that goes by an index of the database may be much longer; identifiers have 255 bytes at most. */
+const MAX_PART_BYTES = 1000;
+const isTooLong = (part: string) => part.replace(/%[\da-f]{2}/gi, '.').length > MAX_PART_BYTES;
 
 /** Whether a path is one of ours, whatever the method: the specification tells 404 and 405 apart. */
 function matches(pattern: string, path: string): boolean {

@@ -46,7 +46,6 @@ export const unknownToken = () => new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unkno
 export const unauthorized = (message: string) => new MatrixError(401, 'M_UNAUTHORIZED', message);
 export const incompatibleRoomVersion = (version: string) =>
   new MatrixError(400, 'M_INCOMPATIBLE_ROOM_VERSION', `The room has version ${version}`, { room_version: version });
-export const tooManyRequests = () => new MatrixError(429, 'M_LIMIT_EXCEEDED', 'Too many requests at once');
 export const badGateway = (message: string) => new MatrixError(502, 'M_UNKNOWN', message);
 /** The device is as it was: the client may refresh its token, or log in again, and keep what it has. */
 export const softLogout = (message: string) => new MatrixError(401, 'M_UNKNOWN_TOKEN', message, { soft_logout: true });

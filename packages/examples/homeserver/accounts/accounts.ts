@@ -1,8 +1,9 @@
 // Users and their profiles, as the database keeps them.
 
 import type { Profile } from '@bulkhead/sdk/contract';
-import { eq, inArray } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import type { HomeserverConfig } from '../config.js';
+import { anyOf } from '../db/any-of.js';
 import type { Database } from '../db/database.js';
 import { users } from '../db/schema.js';
 import { userInUse } from '../errors.js';
@@ -33,11 +34,7 @@ export class Accounts {
 
   /** Those of the ids that are accounts of this server. */
   async existing(userIds: readonly string[]): Promise<ReadonlySet<string>> {
-    if (userIds.length === 0) return new Set();
-    const found = await this.#db
-      .select({ userId: users.userId })
-      .from(users)
-      .where(inArray(users.userId, [...userIds]));
+    const found = await this.#db.select({ userId: users.userId }).from(users).where(anyOf(users.userId, userIds));
     return new Set(found.map(({ userId }) => userId));
   }
 

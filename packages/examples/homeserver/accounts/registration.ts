@@ -16,7 +16,7 @@ const Register = v.object({
   username: v.optional(v.string()),
   password: v.optional(v.string()),
   device_id: v.optional(Name),
-  initial_device_display_name: v.optional(v.string()),
+  initial_device_display_name: v.optional(Name),
   inhibit_login: v.optional(v.boolean(), false),
   refresh_token: v.optional(v.boolean(), false),
   auth: v.optional(v.object({ type: v.optional(v.string()), session: v.optional(v.string()) })),

@@ -20,9 +20,9 @@ import type { Login as LoggedIn } from './tokens.js';
 
 const Login = v.object({
   type: v.string(),
-  identifier: v.optional(v.looseObject({ type: v.string(), user: v.optional(v.string()) })),
+  identifier: v.optional(v.looseObject({ type: v.string(), user: v.optional(Name) })),
   /** Older than `identifier`, and still sent. */
-  user: v.optional(v.string()),
+  user: v.optional(Name),
   password: v.optional(v.string()),
   device_id: v.optional(Name),
   initial_device_display_name: v.optional(Name),

@@ -7,7 +7,7 @@ import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { Database } from '../db/database.js';
 import { events, rooms, users } from '../db/schema.js';
-import { readBody } from '../http/body.js';
+import { Name, readBody } from '../http/body.js';
 import type { Env } from '../http/context.js';
 import type { EventStore } from '../rooms/events.js';
 import { NOBODY, visibleTo } from '../rooms/rows.js';
@@ -74,7 +74,7 @@ export class UserDirectory {
 }
 
 const Search = v.object({
-  search_term: v.string(),
+  search_term: Name,
   limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), DEFAULT_LIMIT),
 });
 

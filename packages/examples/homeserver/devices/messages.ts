@@ -1,7 +1,8 @@
 // Messages from device to device. Each waits until a sync comes with a token that was given out together with it.
 
 import type { Requester } from '@bulkhead/sdk/contract';
-import { and, asc, eq, inArray, lte } from 'drizzle-orm';
+import { and, asc, eq, lte } from 'drizzle-orm';
+import { anyOf } from '../db/any-of.js';
 import type { Database } from '../db/database.js';
 import { Memo } from '../db/memo.js';
 import { deviceMessages, devices } from '../db/schema.js';
@@ -90,10 +91,5 @@ const nameOf = (userId: string, deviceId: string) => `${userId}\0${deviceId}`;
 const isFor = (userId: string, deviceId: string) =>
   and(eq(deviceMessages.userId, userId), eq(deviceMessages.deviceId, deviceId));
 
-async function devicesOf(tx: Database, userIds: readonly string[]) {
-  if (userIds.length === 0) return [];
-  return tx
-    .select({ userId: devices.userId, deviceId: devices.deviceId })
-    .from(devices)
-    .where(inArray(devices.userId, [...userIds]));
-}
+const devicesOf = (tx: Database, userIds: readonly string[]) =>
+  tx.select({ userId: devices.userId, deviceId: devices.deviceId }).from(devices).where(anyOf(devices.userId, userIds));

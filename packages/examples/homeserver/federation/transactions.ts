@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Logger } from '@bulkhead/runtime';
-import { MatrixError, RefusedByModule, tooManyRequests } from '../errors.js';
+import { limitExceeded, MatrixError, RefusedByModule } from '../errors.js';
 import { readPdu } from './incoming-pdu.js';
 import type { Outbox } from './outbox.js';
 import type { Receiver } from './receiver.js';
@@ -12,6 +12,7 @@ export type Results = Readonly<Record<string, { readonly error?: string }>>;
 
 const MAX_REMEMBERED = 1000;
 const MAX_AT_ONCE = 4;
+const RETRY_MS = 1000;
 /** Other servers may answer slowly what this one asks about an event. */
 const MAX_MS = 50_000;
 
@@ -33,7 +34,7 @@ export class Transactions {
     const known = this.#results.get(key);
     if (known) return known;
     const underWay = this.#underWay.get(origin) ?? 0;
-    if (underWay >= MAX_AT_ONCE) throw tooManyRequests();
+    if (underWay >= MAX_AT_ONCE) throw limitExceeded(RETRY_MS);
     this.#underWay.set(origin, underWay + 1);
     const results = this.#takeAll(origin, pdus).finally(() => this.#done(origin));
     this.#results.set(key, results);

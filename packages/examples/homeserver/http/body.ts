@@ -28,7 +28,7 @@ function isObject(value: unknown): boolean {
 export const objectOf = <const S extends v.GenericSchema>(schema: S) =>
   v.pipe(v.unknown(), v.check(isObject, 'expected an object'), schema as never) as unknown as S;
 
-/** An identifier of the client's choice. The database stores no NUL. */
+/** A name of the client's choice, or a word to look for. The database takes no NUL. */
 export const Name = v.pipe(
   v.string(),
   v.check((text) => !text.includes('\0') && Buffer.byteLength(text) <= 255, 'expected at most 255 bytes without NUL'),
@@ -36,13 +36,14 @@ export const Name = v.pipe(
 
 export const readObject = (c: Context) => readBody(c, JsonObject);
 
-export function check<const S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
+/** @param wrong makes the refusal of a value that is there and is not what it should be */
+export function check<const S extends v.GenericSchema>(schema: S, value: unknown, wrong = badJson): v.InferOutput<S> {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
   if (path !== null && issue.input === undefined) throw missingParam(path);
-  throw badJson(path === null ? issue.message : `${path}: ${issue.message}`);
+  throw wrong(path === null ? issue.message : `${path}: ${issue.message}`);
 }
 
 export function parseJson(text: string): unknown {

@@ -2,8 +2,9 @@
 // clients add afterwards. A signature that does not hold is refused, so that nobody's clients trip over it.
 
 import { isDeepStrictEqual } from 'node:util';
-import { and, eq, inArray, or } from 'drizzle-orm';
+import { and, eq, or } from 'drizzle-orm';
 import { type Signatures, signedPart, verifyJson } from '../crypto/signing.js';
+import { anyOf } from '../db/any-of.js';
 import type { Database } from '../db/database.js';
 import { crossSigningKeys, keySignatures } from '../db/schema.js';
 import { forbidden, invalidParam, invalidSignature, missingParam } from '../errors.js';
@@ -45,13 +46,7 @@ export class CrossSigning {
   }
 
   async of(userIds: readonly string[]): Promise<ReadonlyMap<string, CrossSigningKeys>> {
-    const found =
-      userIds.length === 0
-        ? []
-        : await this.#db
-            .select()
-            .from(crossSigningKeys)
-            .where(inArray(crossSigningKeys.userId, [...userIds]));
+    const found = await this.#db.select().from(crossSigningKeys).where(anyOf(crossSigningKeys.userId, userIds));
     const keys = new Map<string, Record<string, CrossSigningKey>>();
     for (const { userId, usage, key } of found) {
       keys.set(userId, { ...keys.get(userId), [usage]: key as CrossSigningKey });
@@ -116,12 +111,11 @@ export class CrossSigning {
     userIds: readonly string[],
     viewer: string,
   ): Promise<readonly (typeof keySignatures.$inferSelect)[]> {
-    if (userIds.length === 0) return [];
     const { userId, signer } = keySignatures;
     return this.#db
       .select()
       .from(keySignatures)
-      .where(and(inArray(userId, [...userIds]), or(eq(signer, userId), eq(signer, viewer))));
+      .where(and(anyOf(userId, userIds), or(eq(signer, userId), eq(signer, viewer))));
   }
 
   async #addSignatures(signer: string, userId: string, keyId: string, object: Content): Promise<void> {
@@ -157,7 +151,7 @@ export class CrossSigning {
   async #publicKey(userId: string, own: CrossSigningKeys | undefined, keyId: string): Promise<string | undefined> {
     for (const usage of USAGES) {
       const key = own?.[usage];
-      if (key && keyId in key.keys) return key.keys[keyId];
+      if (key && Object.hasOwn(key.keys, keyId)) return key.keys[keyId];
     }
     const device = await this.#deviceKeys.find(userId, keyId.slice(keyId.indexOf(':') + 1));
     return (device?.keys as Readonly<Record<string, string>> | undefined)?.[keyId];

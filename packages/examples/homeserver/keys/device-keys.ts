@@ -3,7 +3,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Requester } from '@bulkhead/sdk/contract';
-import { and, count, eq, inArray, sql } from 'drizzle-orm';
+import { and, count, eq, inArray } from 'drizzle-orm';
+import { anyOf, anyRowOf } from '../db/any-of.js';
 import type { Database } from '../db/database.js';
 import { Memo } from '../db/memo.js';
 import { deviceKeys, devices, fallbackKeys, oneTimeKeys } from '../db/schema.js';
@@ -43,6 +44,8 @@ export interface KeyedDevice {
 }
 
 const MAX_ONE_TIME_KEYS = 1000;
+/** Every sync says for which algorithms there is one. */
+const MAX_FALLBACK_KEYS = 10;
 
 export class DeviceKeys implements Part {
   readonly #db: Database;
@@ -61,15 +64,7 @@ export class DeviceKeys implements Part {
   async upload({ userId, deviceId = '' }: Requester, upload: KeyUpload): Promise<Readonly<Record<string, number>>> {
     const changed = await this.#changes.write(async (tx) => {
       await addOneTimeKeys(tx, userId, deviceId, upload.oneTimeKeys);
-      for (const named of upload.fallbackKeys) {
-        await tx
-          .insert(fallbackKeys)
-          .values({ userId, deviceId, ...named, used: false })
-          .onConflictDoUpdate({
-            target: [fallbackKeys.userId, fallbackKeys.deviceId, fallbackKeys.algorithm],
-            set: { keyId: named.keyId, key: named.key, used: false },
-          });
-      }
+      await setFallbackKeys(tx, userId, deviceId, upload.fallbackKeys);
       return upload.deviceKeys !== undefined && this.#replace(tx, userId, deviceId, upload.deviceKeys);
     });
     this.forget(userId, deviceId);
@@ -91,7 +86,6 @@ export class DeviceKeys implements Part {
   }
 
   async of(userIds: readonly string[]): Promise<readonly KeyedDevice[]> {
-    if (userIds.length === 0) return [];
     return this.#db
       .select({
         userId: deviceKeys.userId,
@@ -101,12 +95,11 @@ export class DeviceKeys implements Part {
       })
       .from(deviceKeys)
       .innerJoin(devices, and(eq(devices.userId, deviceKeys.userId), eq(devices.deviceId, deviceKeys.deviceId)))
-      .where(inArray(deviceKeys.userId, [...userIds]));
+      .where(anyOf(deviceKeys.userId, userIds));
   }
 
   /** A one-time key goes to one who asks and to nobody else; when there is none left, the fallback key goes to everybody. */
   async claim(claims: readonly Claim[]): Promise<readonly ClaimedKey[]> {
-    if (claims.length === 0) return [];
     const claimed = await this.#changes.write(async (tx) => {
       const given = await takeOneTimeKeys(tx, claims);
       const served = new Set(given.map(claimOf));
@@ -183,32 +176,50 @@ async function addOneTimeKeys(
   if (fresh.length > 0) await tx.insert(oneTimeKeys).values(fresh.map((named) => ({ userId, deviceId, ...named })));
 }
 
+async function setFallbackKeys(
+  tx: Database,
+  userId: string,
+  deviceId: string,
+  keys: readonly NamedKey[],
+): Promise<void> {
+  if (keys.length === 0) return;
+  const ofDevice = and(eq(fallbackKeys.userId, userId), eq(fallbackKeys.deviceId, deviceId));
+  const before = await tx.select({ algorithm: fallbackKeys.algorithm }).from(fallbackKeys).where(ofDevice);
+  const algorithms = new Set([...before, ...keys].map(({ algorithm }) => algorithm));
+  if (algorithms.size > MAX_FALLBACK_KEYS) throw unknownRequest('There are too many fallback keys');
+  for (const named of keys) {
+    await tx
+      .insert(fallbackKeys)
+      .values({ userId, deviceId, ...named, used: false })
+      .onConflictDoUpdate({
+        target: [fallbackKeys.userId, fallbackKeys.deviceId, fallbackKeys.algorithm],
+        set: { keyId: named.keyId, key: named.key, used: false },
+      });
+  }
+}
+
 /** The oldest of each that is asked for. */
 async function takeOneTimeKeys(tx: Database, claims: readonly Claim[]): Promise<readonly ClaimedKey[]> {
   const { userId, deviceId, algorithm, position } = oneTimeKeys;
   const oldest = tx
     .selectDistinctOn([userId, deviceId, algorithm], { position })
     .from(oneTimeKeys)
-    .where(sql`(${userId}, ${deviceId}, ${algorithm}) in (${tuples(claims)})`)
+    .where(anyRowOf([userId, deviceId, algorithm], rowsOf(claims)))
     .orderBy(userId, deviceId, algorithm, position);
   return tx.delete(oneTimeKeys).where(inArray(position, oldest)).returning();
 }
 
 async function useFallbackKeys(tx: Database, claims: readonly Claim[]): Promise<readonly ClaimedKey[]> {
-  if (claims.length === 0) return [];
   const { userId, deviceId, algorithm } = fallbackKeys;
   return tx
     .update(fallbackKeys)
     .set({ used: true })
-    .where(sql`(${userId}, ${deviceId}, ${algorithm}) in (${tuples(claims)})`)
+    .where(anyRowOf([userId, deviceId, algorithm], rowsOf(claims)))
     .returning();
 }
 
-const tuples = (claims: readonly Claim[]) =>
-  sql.join(
-    claims.map(({ userId, deviceId, algorithm }) => sql`(${userId}, ${deviceId}, ${algorithm})`),
-    sql`, `,
-  );
+const rowsOf = (claims: readonly Claim[]) =>
+  claims.map(({ userId, deviceId, algorithm }) => [userId, deviceId, algorithm] as const);
 
 const idOf = ({ algorithm, keyId }: NamedKey) => `${algorithm}:${keyId}`;
 const nameOf = ({ userId, deviceId }: Pick<Claim, 'userId' | 'deviceId'>) => `${userId}\0${deviceId}`;

@@ -16,7 +16,7 @@ import { type CrossSigningKey, USAGES, type Usage } from './cross-signing.js';
 import type { NamedKey } from './device-keys.js';
 
 const UserId = v.pipe(v.string(), v.check(isUserId, 'expected user ids'));
-const Signatures = objectOf(v.record(v.string(), objectOf(v.record(Name, v.string()))));
+const Signatures = objectOf(v.record(v.string(), objectOf(v.record(Name, Name))));
 
 const DeviceKeysBody = objectOf(
   v.looseObject({

@@ -95,7 +95,7 @@ async function download(server: Server, c: Context<Env>): Promise<Response> {
 }
 
 async function thumbnail(server: Server, c: Context<Env>): Promise<Response> {
-  const wanted = check(ThumbnailQuery, c.req.query());
+  const wanted = check(ThumbnailQuery, c.req.query(), invalidParam);
   const entry = await fileIn(server, c);
   const { contentType, size, open } = await server.thumbnails.get(entry, wanted);
   return new Response(open(), {

@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import { invalidParam } from '../errors.js';
 import { readBody } from '../http/body.js';
 import { type Env, ownUserId } from '../http/context.js';
+import { isEventId } from '../ids.js';
 import type { Server } from '../server.js';
 
 const Receipt = v.object({ thread_id: v.optional(v.string()) });
@@ -35,7 +36,9 @@ export function receiptRoutes({ authenticator, receipts, typing }: Server): Hono
       if (threadId !== undefined) throw invalidParam('m.fully_read concerns the whole room');
       await receipts.setFullyRead(requester, roomId, eventId);
     } else if (type === 'm.read' || type === 'm.read.private') {
-      if (threadId === '') throw invalidParam('The thread id is empty');
+      if (threadId !== undefined && threadId !== 'main' && !isEventId(threadId)) {
+        throw invalidParam('The thread is neither main nor an event id');
+      }
       await receipts.set(requester, roomId, type, eventId, threadId);
     } else throw invalidParam(`${type} is no type of receipt`);
     return c.json({});

@@ -31,18 +31,27 @@ const MAX_DEPTH = 100;
 export function checkDraft({ type, state_key = '', sender, content }: EventDraft): void {
   for (const key of [type, state_key, sender]) {
     if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw tooLarge('Event types and state keys may have 255 bytes');
-    if (key.includes('\0')) throw invalidParam('Event types and state keys may not contain NUL');
+    if (key.includes('\0') || !key.isWellFormed()) {
+      throw invalidParam('Event types and state keys have neither NUL nor half of a character');
+    }
   }
   checkCanonical(content, 0);
   if (type === 'm.room.redaction' && !isEventId(content.redacts)) throw badJson('content.redacts must be an event id');
 }
 
-/** Canonical JSON knows no fractions and no integers beyond 2^53; room versions 6 and later insist on it. */
+/**
+ * Canonical JSON knows no fractions and no integers beyond 2^53; room versions 6 and later insist on it. It is in UTF-8,
+ * which has no lone surrogates.
+ */
 export function checkCanonical(value: unknown, depth: number): void {
   if (depth > MAX_DEPTH) throw badJson('The content is nested too deeply');
   if (typeof value === 'number' && !Number.isSafeInteger(value)) throw badJson(`${value} is no integer within 2^53`);
+  if (typeof value === 'string' && !value.isWellFormed()) throw badJson('A text has half of a character in it');
   if (typeof value !== 'object' || value === null) return;
-  for (const item of Object.values(value)) checkCanonical(item, depth + 1);
+  for (const [key, item] of Object.entries(value)) {
+    checkCanonical(key, depth);
+    checkCanonical(item, depth + 1);
+  }
 }
 
 export const membershipOf = ({ type, content }: Pick<EventData, 'type' | 'content'>): string | undefined =>

@@ -1,6 +1,6 @@
 // A page of a room's events: where it begins and ends, in which direction it goes, and what the next one begins with.
 
-import { invalidParam } from '../errors.js';
+import { invalidParam, missingParam } from '../errors.js';
 import { numberFrom } from '../http/context.js';
 import { formatHistoryToken, parseHistoryToken } from '../sync/token.js';
 import type { Direction, Range, StoredEvent } from './events.js';
@@ -29,6 +29,7 @@ export function readPage(
   head: number,
 ): Page {
   const { dir, from, to, limit } = query;
+  if (dir === undefined) throw missingParam('dir');
   if (dir !== 'b' && dir !== 'f') throw invalidParam('dir is either b or f');
   const backwards = dir === 'b';
   const start = from === undefined ? (backwards ? head : 0) : parseHistoryToken(from);

@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono';
 import * as v from 'valibot';
+import { invalidParam } from '../errors.js';
 import { check } from '../http/body.js';
 import { type Env, numberFrom } from '../http/context.js';
 import type { Server } from '../server.js';
@@ -19,7 +20,7 @@ const Query = v.object({
 export function syncRoutes({ authenticator, sync }: Server): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/v3/sync', authenticator.user, async (c) => {
-    const query = check(Query, c.req.query());
+    const query = check(Query, c.req.query(), invalidParam);
     const { userId, deviceId } = c.var.requester;
     const body = await sync.sync({
       userId,

@@ -84,6 +84,15 @@ t.test('an invite goes across, and is accepted or turned down', async (t) => {
   await refuses(t, bob.join(other), { status: 403, errcode: 'M_FORBIDDEN' });
 
   await refuses(t, alice.invite(other, `@nobody:${b.name}`), { status: 403, errcode: 'M_FORBIDDEN' });
+  const gone = await b.register('gone');
+  const auth = {
+    type: 'm.login.password',
+    identifier: { type: 'm.id.user', user: 'gone' },
+    password: 'gones password',
+  };
+  const { session } = await gone.post('/_matrix/client/v3/account/deactivate').catch((refusal) => refusal.body);
+  await gone.post('/_matrix/client/v3/account/deactivate', { auth: { ...auth, session } });
+  await refuses(t, alice.invite(other, gone.userId), { status: 403, errcode: 'M_FORBIDDEN' });
   b.fake.answers = { userMayInvite: () => refused({ errcode: 'M_NOT_TODAY', error: 'Not today' }) };
   await refuses(t, alice.invite(other, bob.userId), { status: 403, errcode: 'M_NOT_TODAY' });
   await refuses(t, alice.getState(other, 'm.room.member', `@nobody:${b.name}`), { status: 404 });

@@ -42,7 +42,11 @@ t.test('he joins, talks and is answered with event ids; nobody else sees any of 
   );
 
   await alice.say(room, 'who is there?');
-  t.same(bodies((await ghost.sync()).rooms.join[room]?.timeline.events), ['boo', 'who is there?']);
+  const seen = (await ghost.sync()).rooms.join[room];
+  t.same(bodies(seen?.timeline.events), ['boo', 'who is there?']);
+  t.match(seen?.summary, { 'm.heroes': [alice.userId, bob.userId], 'm.joined_member_count': 3 });
+  const { summary } = (await alice.sync({ since: undefined })).rooms.join[room] ?? {};
+  t.same(summary, { 'm.heroes': [bob.userId], 'm.joined_member_count': 2, 'm.invited_member_count': 0 });
   t.same(bodies((await ghost.messages(room, { dir: 'f', limit: 100 })).chunk), ['boo', 'who is there?']);
   t.same((await ghost.members(room)).chunk.length, 3);
   t.match(await ghost.getState(room, 'm.room.member', ghost.userId), { membership: 'join', displayname: 'Casper' });

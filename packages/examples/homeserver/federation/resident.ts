@@ -153,9 +153,8 @@ export class Resident {
     if (serverNameOf(sender) !== origin) throw forbidden(`${sender} is no user of ${origin}`);
     if (!isWhole(pdu)) throw badJson('The content does not match its hash');
     const signed = await verifyPdu(unverified, this.#keys);
-    if (!isLocal(invitee, serverName) || !(await this.#accounts.find(invitee))) {
-      throw forbidden(`There is no user ${invitee}`);
-    }
+    const account = isLocal(invitee, serverName) ? await this.#accounts.find(invitee) : undefined;
+    if (!account || account.deactivated) throw forbidden(`There is no user ${invitee}`);
     const options = { origin: 'federation', roomVersion: ROOM_VERSION } as const;
     const allowed = await this.#modules.spamChecker.userMayInvite(sender, invitee, roomId, options);
     if (!allowed.allowed) throw new RefusedByModule(allowed);

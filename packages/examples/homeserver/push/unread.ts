@@ -43,22 +43,17 @@ export class Unread {
     this.#summaries = summaries;
   }
 
-  async of({ userId, until }: View, roomIds: readonly string[]): Promise<ReadonlyMap<string, UnreadCounts>> {
+  async of(view: View, roomIds: readonly string[]): Promise<ReadonlyMap<string, UnreadCounts>> {
     const counts = new Map<string, UnreadCounts>();
     if (roomIds.length === 0) return counts;
+    const { userId, until } = view;
     const { rules, position } = await this.#pushRules.read(userId);
     const read = await this.#readUntil(userId, roomIds);
     for (const roomId of roomIds) {
       const key = `${userId}\0${roomId}`;
       const state = { readUntil: read.get(roomId) ?? 0, countedUntil: until.events, rulesPosition: position };
       const kept = this.#kept.get(key);
-      const counted = await this.#count(
-        userId,
-        roomId,
-        rules,
-        state,
-        kept && stillHolds(kept, state) ? kept : undefined,
-      );
+      const counted = await this.#count(view, roomId, rules, state, kept && stillHolds(kept, state) ? kept : undefined);
       this.#keep(key, { ...counted, ...state });
       counts.set(roomId, counted);
     }
@@ -67,12 +62,13 @@ export class Unread {
 
   /** What a user has sent himself he has read, and everything before it. */
   async #count(
-    userId: string,
+    view: View,
     roomId: string,
     rules: Ruleset,
     { readUntil, countedUntil }: Pick<Kept, 'readUntil' | 'countedUntil'>,
     before: Kept | undefined,
   ): Promise<UnreadCounts> {
+    const { userId } = view;
     const from = before?.countedUntil ?? readUntil;
     const { notification_count = 0, highlight_count = 0 } = before ?? {};
     const counts = { notification_count, highlight_count };
@@ -82,7 +78,7 @@ export class Unread {
     if (own >= 0) Object.assign(counts, { notification_count: 0, highlight_count: 0 });
     const unread = own < 0 ? page : page.slice(0, own);
     if (unread.length === 0) return counts;
-    const room = await this.#contextOf(roomId, userId);
+    const room = await this.#contextOf(roomId, view);
     for (const { event } of unread) {
       const { notify, highlight } = evaluate(rules, event, room);
       if (notify) counts.notification_count++;
@@ -91,7 +87,8 @@ export class Unread {
     return counts;
   }
 
-  async #contextOf(roomId: string, userId: string): Promise<RoomContext> {
+  async #contextOf(roomId: string, view: View): Promise<RoomContext> {
+    const { userId } = view;
     const state = this.#events.state(roomId, userId);
     const member = await state.get('m.room.member', userId);
     const levels = await state.get('m.room.power_levels', '');
@@ -99,7 +96,7 @@ export class Unread {
     const notifications = record(levels?.content.notifications);
     const { displayname } = member?.content ?? {};
     return {
-      members: (await this.#summaries.of(roomId, userId))['m.joined_member_count'],
+      members: (await this.#summaries.of(roomId, view))['m.joined_member_count'],
       displayName: typeof displayname === 'string' ? displayname : undefined,
       mayNotify: (sender, key) => power.user(sender) >= (level(notifications[key]) ?? DEFAULT_NOTIFICATION_LEVEL),
     };

@@ -10,6 +10,8 @@ export type Json = Record<string, unknown>;
 export interface View {
   readonly userId: string;
   readonly deviceId: string | undefined;
+  /** What he does is part of rooms as he sees them, and of nothing else. */
+  readonly shadowBanned: boolean;
   readonly since: SyncToken | undefined;
   readonly until: SyncToken;
   readonly fullState: boolean;

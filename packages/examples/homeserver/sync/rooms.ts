@@ -42,13 +42,13 @@ export class RoomSync {
       timeline: timeline.events,
       limited: timeline.limited || ranges.length > 1,
       before,
-      summary: await this.#summaries.of(roomId, userId),
+      summary: await this.#summaries.of(roomId, view),
     };
   }
 
   /** A room that the client knows. The user was in it all the time, so he may see everything. */
   async continue(view: View, roomId: string): Promise<RoomNews> {
-    const { userId, since, until, fullState } = view;
+    const { since, until, fullState } = view;
     const after = since?.events ?? 0;
     const { events: timeline, limited } = await this.#latest(view, roomId, [[after + 1, until.events]]);
     const before = (timeline[0]?.position ?? until.events + 1) - 1;
@@ -60,7 +60,7 @@ export class RoomSync {
       timeline,
       limited,
       before,
-      ...(changed ? { summary: await this.#summaries.of(roomId, userId) } : {}),
+      ...(changed ? { summary: await this.#summaries.of(roomId, view) } : {}),
     };
   }
 

@@ -21,10 +21,11 @@ export function syncRoutes({ authenticator, sync }: Server): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/v3/sync', authenticator.user, async (c) => {
     const query = check(Query, c.req.query(), invalidParam);
-    const { userId, deviceId } = c.var.requester;
+    const { userId, deviceId, shadowBanned } = c.var.requester;
     const body = await sync.sync({
       userId,
       deviceId,
+      shadowBanned,
       since: query.since,
       timeoutMs: numberFrom(query.timeout, { max: MAX_TIMEOUT_MS, fallback: 0 }),
       fullState: query.full_state === 'true',

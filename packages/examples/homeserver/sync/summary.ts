@@ -1,12 +1,13 @@
-// What a client needs to name a room whose members it has not loaded. The same for all members, hence kept until the
-// state of the room changes.
+// What a client needs to name a room whose members it has not loaded. The same for all members but the shadow-banned, hence
+// kept until the state of the room changes.
 
-import { and, asc, count, eq, gt, isNotNull, isNull, max, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, isNotNull, isNull, max } from 'drizzle-orm';
 import type { Database } from '../db/database.js';
 import { resolvedKeys, events as table } from '../db/schema.js';
 import { membershipOf } from '../rooms/event.js';
 import type { EventStore } from '../rooms/events.js';
 import { NOBODY, visibleTo } from '../rooms/rows.js';
+import type { View } from './part.js';
 
 export interface Summary {
   readonly 'm.heroes'?: readonly string[];
@@ -19,8 +20,6 @@ interface Counts {
   readonly at: number;
   readonly joined: number;
   readonly invited: number;
-  /** Nothing of it is for a shadow-banned user alone. */
-  readonly isEverybodys: boolean;
 }
 
 interface Kept {
@@ -43,8 +42,8 @@ export class Summaries {
     this.#events = events;
   }
 
-  async of(roomId: string, userId: string): Promise<Summary> {
-    const { counts, heroes } = await this.#keptFor(roomId, userId);
+  async of(roomId: string, { userId, shadowBanned }: Pick<View, 'userId' | 'shadowBanned'>): Promise<Summary> {
+    const { counts, heroes } = await this.#keptFor(roomId, shadowBanned ? userId : NOBODY);
     return {
       ...(heroes ? { 'm.heroes': heroes.filter((hero) => hero !== userId).slice(0, MAX_HEROES) } : {}),
       'm.joined_member_count': counts.joined,
@@ -53,33 +52,24 @@ export class Summaries {
   }
 
   async #keptFor(roomId: string, viewer: string): Promise<Kept> {
-    const kept = this.#kept.get(roomId);
+    const key = `${roomId}\0${viewer}`;
+    const kept = this.#kept.get(key);
     if (kept && !this.#events.stateChangedSince(roomId, kept.position)) return kept;
     const position = this.#events.head;
-    const counts = (kept && (await this.#carriedOn(roomId, kept.counts))) ?? (await this.#count(roomId, viewer));
-    // What is kept is told to everybody, whoever asked.
-    const as = counts.isEverybodys ? NOBODY : viewer;
-    const heroes = (await this.#isNamed(roomId, as)) ? undefined : await this.#heroes(roomId, as);
+    const counts =
+      (kept && (await this.#carriedOn(roomId, viewer, kept.counts))) ?? (await this.#count(roomId, viewer));
+    const heroes = (await this.#isNamed(roomId, viewer)) ? undefined : await this.#heroes(roomId, viewer);
     const made = { counts, position, heroes };
-    if (counts.isEverybodys) this.#keep(roomId, made);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size >= MAX_KEPT && oldest !== undefined) this.#kept.delete(oldest);
+    this.#kept.set(key, made);
     return made;
   }
 
-  #keep(roomId: string, made: Kept): void {
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size >= MAX_KEPT && oldest !== undefined) this.#kept.delete(oldest);
-    this.#kept.set(roomId, made);
-  }
-
   async #count(roomId: string, viewer: string): Promise<Counts> {
-    const { membership, position, onlyFor } = table;
+    const { membership, position } = table;
     const counted = await this.#db
-      .select({
-        membership,
-        members: count(),
-        last: max(position),
-        isEverybodys: sql<boolean>`max(${onlyFor}) is null`,
-      })
+      .select({ membership, members: count(), last: max(position) })
       .from(table)
       .where(and(isPresent(roomId, viewer), isNotNull(membership)))
       .groupBy(membership);
@@ -88,7 +78,6 @@ export class Summaries {
       at: Math.max(0, ...counted.map(({ last }) => last ?? 0)),
       joined: number('join'),
       invited: number('invite'),
-      isEverybodys: counted.every((row) => row.isEverybodys),
     };
   }
 
@@ -96,16 +85,16 @@ export class Summaries {
    * The same with what has changed since: in a room of thousands, nobody is counted again because one has a new name.
    * @returns `undefined` where state resolution may have brought back older events
    */
-  async #carriedOn(roomId: string, counts: Counts): Promise<Counts | undefined> {
+  async #carriedOn(roomId: string, viewer: string, counts: Counts): Promise<Counts | undefined> {
     const resolved = await this.#db
       .select({ position: resolvedKeys.position })
       .from(resolvedKeys)
       .where(and(eq(resolvedKeys.roomId, roomId), gt(resolvedKeys.position, counts.at)))
       .limit(1);
     if (resolved.length > 0) return undefined;
-    const after = await this.#events.membershipChanges([roomId], NOBODY, counts.at, Number.MAX_SAFE_INTEGER);
+    const after = await this.#events.membershipChanges([roomId], viewer, counts.at, Number.MAX_SAFE_INTEGER);
     const users = after.map(({ userId }) => userId);
-    const before = await this.#events.membersAt(roomId, NOBODY, users, counts.at);
+    const before = await this.#events.membersAt(roomId, viewer, users, counts.at);
     const change = (wanted: string) =>
       after.filter(({ membership }) => membership === wanted).length -
       before.filter(({ event }) => membershipOf(event) === wanted).length;

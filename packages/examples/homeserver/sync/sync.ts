@@ -19,6 +19,7 @@ import { formatSyncToken, parseSyncToken, type SyncToken } from './token.js';
 export interface SyncRequest {
   readonly userId: string;
   readonly deviceId: string | undefined;
+  readonly shadowBanned: boolean;
   readonly since: string | undefined;
   readonly timeoutMs: number;
   readonly fullState: boolean;
@@ -90,7 +91,7 @@ export class Sync {
     filter: Filter,
     interest: Interest,
   ): Promise<SyncBody> {
-    const { userId, deviceId, fullState } = request;
+    const { userId, deviceId, shadowBanned, fullState } = request;
     const deadline = performance.now() + request.timeoutMs;
     const poller = this.#notifier.listen(userId, request.signal);
     try {
@@ -101,7 +102,7 @@ export class Sync {
         poller.follow(joined, interest);
         // What came before the poller followed its rooms has woken nobody.
         const behind = isBehind(until, this.#heads());
-        const known = { userId, deviceId, since, until, fullState, filter, memberships, joined };
+        const known = { userId, deviceId, shadowBanned, since, until, fullState, filter, memberships, joined };
         const view = { ...known, begun: await this.#begun(known) };
         const body = await this.#collect(view, interest);
         const left = deadline - performance.now();

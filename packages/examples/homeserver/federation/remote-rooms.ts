@@ -21,7 +21,7 @@ import { redactedPdu } from '../rooms/redaction.js';
 import type { ResolvedKey } from '../rooms/resolution.js';
 import { NOBODY } from '../rooms/rows.js';
 import type { Author, Sender } from '../rooms/sender.js';
-import { DraftState } from '../rooms/state.js';
+import { DraftState, membershipIn } from '../rooms/state.js';
 import { changesAgainst } from './branch-state.js';
 import { type FederationClient, toClient } from './client.js';
 import { type ForeignState, MAX_STATE_BYTES, readForeignState } from './foreign-state.js';
@@ -101,8 +101,7 @@ export class RemoteRooms {
   /** Turns an invite down. If no other server takes note of it, the user is rid of it all the same. */
   async leave(author: Author, draft: EventDraft): Promise<string> {
     const { room_id: roomId, sender: userId } = draft;
-    const own = await this.#events.state(roomId, userId).get('m.room.member', userId);
-    const before = own && membershipOf(own);
+    const before = await membershipIn(this.#events.state(roomId, userId), userId);
     if (before !== 'invite' && before !== 'join' && before !== 'knock') throw forbidden('You are not in the room');
     const wish = await this.#approved(draft);
     let signed: SignedEvent | undefined;

@@ -7,9 +7,9 @@ import { nextPosition, receipts } from '../db/schema.js';
 import { forbidden, notFound } from '../errors.js';
 import { groupBy } from '../group.js';
 import { isEventId } from '../ids.js';
-import { membershipOf } from '../rooms/event.js';
 import type { EventStore } from '../rooms/events.js';
 import type { Author } from '../rooms/sender.js';
+import { membershipIn } from '../rooms/state.js';
 import type { Changes } from '../sync/changes.js';
 import type { Notifier } from '../sync/notifier.js';
 import type { Part, Piece, View } from '../sync/part.js';
@@ -113,8 +113,8 @@ export class Receipts implements Part {
   }
 
   async #positionIn(roomId: string, userId: string, eventId: string): Promise<number> {
-    const member = await this.#events.state(roomId, userId).get('m.room.member', userId);
-    if (!member || membershipOf(member) !== 'join') throw forbidden('You are not in the room');
+    if ((await membershipIn(this.#events.state(roomId, userId), userId)) !== 'join')
+      throw forbidden('You are not in the room');
     const found = isEventId(eventId) ? await this.#events.get(eventId, userId) : undefined;
     if (found?.event.room_id !== roomId) throw notFound('There is no such event in this room');
     return found.position;

@@ -1,9 +1,9 @@
 // Who is typing where. Kept in memory: after a restart nobody is.
 
 import { forbidden } from '../errors.js';
-import { membershipOf } from '../rooms/event.js';
 import type { EventStore } from '../rooms/events.js';
 import type { Author } from '../rooms/sender.js';
+import { membershipIn } from '../rooms/state.js';
 import type { Notifier } from '../sync/notifier.js';
 import type { Part, Piece, View } from '../sync/part.js';
 
@@ -31,8 +31,8 @@ export class Typing implements Part {
 
   /** @param forMs how long, unless the client says so again; 0 ends it */
   async set({ userId, shadowBanned }: Author, roomId: string, forMs: number): Promise<void> {
-    const member = await this.#events.state(roomId, userId).get('m.room.member', userId);
-    if (!member || membershipOf(member) !== 'join') throw forbidden('You are not in the room');
+    if ((await membershipIn(this.#events.state(roomId, userId), userId)) !== 'join')
+      throw forbidden('You are not in the room');
     // Nobody but himself would see it.
     if (shadowBanned) return;
     const room = this.#rooms.get(roomId) ?? { typing: new Map(), position: 0 };

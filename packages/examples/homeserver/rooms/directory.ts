@@ -11,6 +11,7 @@ import { isLocal, isRoomAlias } from '../ids.js';
 import { membershipOf } from './event.js';
 import type { EventStore } from './events.js';
 import { PowerLevels } from './power-levels.js';
+import { membershipIn } from './state.js';
 import { blankEntry, type PublicRoom, SHOWN } from './summary.js';
 
 export interface PublicRoomsPage {
@@ -60,8 +61,8 @@ export class Directory {
   }
 
   async createAlias(userId: string, alias: string, roomId: string): Promise<void> {
-    const own = await this.#events.state(roomId, userId).get('m.room.member', userId);
-    if (!own || membershipOf(own) !== 'join') throw forbidden('You must be in the room to name it');
+    if ((await membershipIn(this.#events.state(roomId, userId), userId)) !== 'join')
+      throw forbidden('You must be in the room to name it');
     await this.checkNewAlias(userId, alias, aliasExists);
     await this.insertAlias(this.#db, alias, roomId, userId, aliasExists);
   }

@@ -7,10 +7,11 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { Database } from '../db/database.js';
 import { forgotten } from '../db/schema.js';
 import { forbidden, notFound, RefusedByModule, unknownRequest } from '../errors.js';
-import { type Content, type EventDraft, membershipOf } from './event.js';
+import type { Content, EventDraft } from './event.js';
 import type { EventStore, Membership } from './events.js';
 import { voucherFor } from './restricted-join.js';
 import type { Author, Sender } from './sender.js';
+import { membershipIn } from './state.js';
 
 /** What is for other servers to say. */
 export interface ElsewhereRooms {
@@ -109,9 +110,8 @@ export class Memberships {
   }
 
   async forget(userId: string, roomId: string): Promise<void> {
-    const member = await this.#events.state(roomId, userId).get('m.room.member', userId);
-    if (!member) throw notFound('You never were in that room');
-    const membership = membershipOf(member);
+    const membership = await membershipIn(this.#events.state(roomId, userId), userId);
+    if (membership === undefined) throw notFound('You never were in that room');
     if (membership !== 'leave' && membership !== 'ban') throw unknownRequest('You must leave the room first');
     await this.#db.insert(forgotten).values({ userId, roomId }).onConflictDoNothing();
   }
@@ -143,11 +143,8 @@ export class Memberships {
 
   async #current(author: Author, roomId: string, target: string): Promise<string | undefined> {
     const state = this.#events.state(roomId, author.userId);
-    const [own, theirs] = await Promise.all([
-      state.get('m.room.member', author.userId),
-      state.get('m.room.member', target),
-    ]);
-    if (!own || membershipOf(own) !== 'join') throw forbidden('You are not in the room');
-    return theirs && membershipOf(theirs);
+    const [own, theirs] = await Promise.all([membershipIn(state, author.userId), membershipIn(state, target)]);
+    if (own !== 'join') throw forbidden('You are not in the room');
+    return theirs;
   }
 }

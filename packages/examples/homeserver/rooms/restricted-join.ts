@@ -5,7 +5,7 @@ import { serverNameOf } from '@bulkhead/sdk/contract';
 import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { EventStore } from './events.js';
 import { PowerLevels, record } from './power-levels.js';
-import type { StateView } from './state.js';
+import { membershipIn, type StateView } from './state.js';
 
 const RESTRICTED: ReadonlySet<unknown> = new Set(['restricted', 'knock_restricted']);
 
@@ -20,8 +20,7 @@ export async function voucherFor(
   const state = events.state(roomId, sender);
   const rules = await state.get('m.room.join_rules', '');
   if (!rules || !RESTRICTED.has(rules.content.join_rule)) return undefined;
-  const own = await state.get('m.room.member', sender);
-  const membership = own && membershipOf(own);
+  const membership = await membershipIn(state, sender);
   if (membership === 'join' || membership === 'invite' || membership === 'ban') return undefined;
   return (await isInOneOf(events, sender, allowedRooms(rules.content)))
     ? inviter(events, state, draft, server)

@@ -16,6 +16,7 @@ import { type Content, type EventDraft, membershipOf } from './event.js';
 import type { Membership } from './events.js';
 import { readable } from './history.js';
 import { nextToken, readPage } from './paging.js';
+import { membershipIn } from './state.js';
 import { type Whereabouts, whereabouts } from './whereabouts.js';
 
 const Reason = v.object({ reason: v.optional(v.string()) });
@@ -111,8 +112,8 @@ export function roomRoutes(server: Server): Hono<Env> {
   app.get('/v3/rooms/:roomId/joined_members', user, async (c) => {
     const roomId = c.req.param('roomId');
     const { userId } = c.var.requester;
-    const own = await events.state(roomId, userId).get('m.room.member', userId);
-    if (!own || membershipOf(own) !== 'join') throw forbidden('You are not in the room');
+    if ((await membershipIn(events.state(roomId, userId), userId)) !== 'join')
+      throw forbidden('You are not in the room');
     const members = await events.joinedMembers(roomId, userId);
     const joined = Object.fromEntries(members.map(({ userId, content }) => [userId, profileIn(content)]));
     return c.json({ joined });

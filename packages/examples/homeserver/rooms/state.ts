@@ -1,7 +1,7 @@
 // The state of a room at one moment, as the authorisation rules and the modules look at it.
 
 import type { StateLookup } from '@bulkhead/sdk/contract';
-import type { RoomEvent } from './event.js';
+import { membershipOf, type RoomEvent } from './event.js';
 
 export type StateKey = readonly [type: string, stateKey: string];
 
@@ -12,6 +12,12 @@ export interface StateView extends StateLookup {
   entries(): AsyncIterable<RoomEvent>;
   /** Several at once; what there is of them. */
   getAll(keys: readonly StateKey[]): Promise<readonly RoomEvent[]>;
+}
+
+/** `undefined` for who has nothing to do with the room. */
+export async function membershipIn(state: StateView, userId: string): Promise<string | undefined> {
+  const member = await state.get('m.room.member', userId);
+  return member && membershipOf(member);
 }
 
 /** The state of a room that is being made and is not stored yet. */

@@ -1,10 +1,11 @@
 // What a room looks like to those who think of entering: in the public directory, and on its own ("Room summaries").
 
 import { notFound } from '../errors.js';
-import { type Content, membershipOf } from './event.js';
+import type { Content } from './event.js';
 import type { EventStore } from './events.js';
 import { allowedRooms, isInOneOf } from './restricted-join.js';
 import { NOBODY } from './rows.js';
+import { membershipIn } from './state.js';
 
 /** A room as the directory shows it. */
 export interface PublicRoom {
@@ -37,8 +38,7 @@ export async function summarise(events: EventStore, roomId: string, viewer: stri
   if (!found.some(({ type }) => type === 'm.room.create')) throw notFound('Room not found');
 
   const isKnown = viewer !== NOBODY;
-  const own = isKnown ? await state.get('m.room.member', viewer) : undefined;
-  const membership = (own && membershipOf(own)) ?? 'leave';
+  const membership = (isKnown ? await membershipIn(state, viewer) : undefined) ?? 'leave';
   const rules = contentOf('m.room.join_rules');
   const allowed = allowedRooms(rules);
   const entry: PublicRoom = Object.assign(

@@ -2,9 +2,9 @@
 
 import { filteredPage } from '../filters/page.js';
 import { syncEvent } from '../rooms/client-event.js';
-import { membershipOf } from '../rooms/event.js';
 import type { EventStore, Member, Range, StoredEvent } from '../rooms/events.js';
 import { visibleRanges, within } from '../rooms/history.js';
+import { membershipIn } from '../rooms/state.js';
 import type { Json, View } from './part.js';
 import type { Summaries, Summary } from './summary.js';
 import { formatHistoryToken } from './token.js';
@@ -122,8 +122,7 @@ export function roomBody(
 }
 
 export async function isJoinedAt(events: EventStore, roomId: string, userId: string, at: number): Promise<boolean> {
-  const member = await events.stateAt(roomId, userId, at).get('m.room.member', userId);
-  return member !== undefined && membershipOf(member) === 'join';
+  return (await membershipIn(events.stateAt(roomId, userId, at), userId)) === 'join';
 }
 
 /** What a room's summary is made of. */

@@ -6,6 +6,7 @@ import { createModuleRuntime, type Logger, type Modules, type RuntimeOptions } f
 import type { LogLevel } from '@bulkhead/sdk/contract';
 import type { Test } from 'tap';
 import { Client } from '../homeserver/client.ts';
+import { storageFor } from '../homeserver/harness.ts';
 
 export const examples = fileURLToPath(new URL('../../packages/examples/', import.meta.url));
 export const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url));
@@ -38,7 +39,7 @@ export async function startHomeserver(t: Test, configFile: string, options: Opti
   const storage = t.testdir();
   const homeserver = await createHomeserver({
     configFile,
-    memory: true,
+    ...(await storageFor(t)),
     accessTokenLifetimeMs,
     logger,
     modules: async (host) => {

@@ -12,7 +12,7 @@ import type { Signer } from '../../packages/examples/homeserver/crypto/signing.t
 import { authorization } from '../../packages/examples/homeserver/federation/x-matrix.ts';
 import { Client, type ClientEvent, type Json } from './client.ts';
 import { createFakeModules, type FakeModules } from './fake-modules.ts';
-import { quiet } from './harness.ts';
+import { quiet, storageFor } from './harness.ts';
 
 type StartModules = (homeserver: ModuleHost, logger: Logger) => Promise<Modules>;
 
@@ -61,6 +61,7 @@ async function startFederated(
   const open = async () => {
     const made = await createHomeserver({
       serverName: name,
+      ...(await storageFor(t, { dataDir })),
       dataDir,
       federation,
       logger,

@@ -1,7 +1,6 @@
 // What comes from another server is bytes from a stranger: nothing of what is forged, misdirected, tampered with or forbidden
 // leaves a trace in the room.
 
-import { join } from 'node:path';
 import t from 'tap';
 import type { Signer } from '../../packages/examples/homeserver/crypto/signing.ts';
 import { SigningKey, signJson } from '../../packages/examples/homeserver/crypto/signing.ts';
@@ -19,7 +18,7 @@ import { redactedPdu } from '../../packages/examples/homeserver/rooms/redaction.
 import { bodies, type Client, type Json } from './client.ts';
 import { allowed, refused } from './fake-modules.ts';
 import { ask, type FederatedServer, is, says, sendTo, startPair, waitFor } from './federation-harness.ts';
-import { quiet, refuses } from './harness.ts';
+import { placeOf, quiet, refuses } from './harness.ts';
 
 const stranger: Signer = { serverName: 'stranger.example', key: new SigningKey('x', Buffer.alloc(32, 7)) };
 
@@ -312,7 +311,7 @@ t.test('a server that is not in the room is not listened to, and its events are 
     t.match(await ask(a, `/_matrix/federation/v1/${path}`, { signer: b.signer }), { status: 403 });
   }
   await a.stop();
-  const { db, close } = await openDatabase({ folder: join(a.dataDir, 'db') }, quiet);
+  const { db, close } = await openDatabase(placeOf(a.dataDir), quiet);
   const kept = (await db.select().from(events)).filter(({ onlyFor }) => onlyFor !== null);
   await close();
   await a.start();
@@ -326,7 +325,7 @@ for (const length of [5, 60]) {
     for (let i = 0; i < length; i++) await bob.say(room, `message ${i}`);
     await alice.sync().catch(() => {});
     await b.stop();
-    const { db, close } = await openDatabase({ folder: join(b.dataDir, 'db') }, quiet);
+    const { db, close } = await openDatabase(placeOf(b.dataDir), quiet);
     await db.delete(outbox);
     await close();
     await b.start();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createHomeserver, type Homeserver, type HomeserverOptions } from '@bulkhead/examples/homeserver';
 import type { Homeserver as ModuleHost } from '@bulkhead/sdk/contract';
 import type t from 'tap';
+import type { DatabasePlace } from '../../packages/examples/homeserver/db/database.ts';
 import { Client } from './client.ts';
 import { createFakeModules, type FakeModules } from './fake-modules.ts';
 import { createDatabase, onPostgres } from './postgres.ts';
@@ -48,8 +49,8 @@ export async function startServer(t: Test, options: HomeserverOptions = {}, port
 }
 
 /** In memory unless the test says otherwise; on PostgreSQL, each folder of data has a database of its own. */
-async function storageFor(t: Test, options: HomeserverOptions): Promise<HomeserverOptions> {
-  if (!onPostgres() && options.databaseUrl === undefined) return { memory: options.dataDir === undefined };
+export async function storageFor(t: Test, options: HomeserverOptions = {}): Promise<HomeserverOptions> {
+  if (!onPostgres && options.databaseUrl === undefined) return { memory: options.dataDir === undefined };
   const dataDir = options.dataDir ?? (await temporaryFolder(t));
   if (options.databaseUrl !== undefined) return { dataDir };
   const databaseUrl = databases.get(dataDir) ?? (await createDatabase());
@@ -58,6 +59,12 @@ async function storageFor(t: Test, options: HomeserverOptions): Promise<Homeserv
 }
 
 const databases = new Map<string, string>();
+
+/** Where the homeserver of a folder has its database. */
+export function placeOf(dataDir: string): DatabasePlace {
+  const url = databases.get(dataDir);
+  return url === undefined ? { folder: join(dataDir, 'db') } : { url };
+}
 
 async function temporaryFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'bulkhead-test-'));

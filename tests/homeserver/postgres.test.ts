@@ -1,12 +1,28 @@
-// What the homeserver keeps, once more on a PostgreSQL server: the other tests of this folder run on the embedded database.
-// `DATABASE=postgres npx tap run homeserver/*.test.ts` runs them all on a server.
+// Every test of this folder that starts homeservers, once more on one PostgreSQL server: else they are embedded.
+// `DATABASE=postgres npx tap run homeserver/sync.test.ts` does the same for one file, or for those of another folder.
 
-process.env.DATABASE = 'postgres';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { ask, serverUrl } from './postgres.ts';
 
-await import('./accounts.test.ts');
-await import('./directory.test.ts');
-await import('./history.test.ts');
-await import('./media.test.ts');
-await import('./presence.test.ts');
-await import('./restart.test.ts');
-await import('./sync.test.ts');
+/** These have both databases in them, or none; what a page asks for is what the others ask for, and browsers take long. */
+const ELSEWHERE = ['authorisation', 'crash', 'database', 'federation-keys', 'migrations', 'page', 'postgres'];
+const TIMEOUT_MS = 900_000;
+
+t.setTimeout(TIMEOUT_MS);
+const DATABASE = await serverUrl();
+const env = { ...process.env, DATABASE };
+
+for (const file of (await readdir(import.meta.dirname)).sort()) {
+  const name = /^(.*)\.test\.ts$/.exec(file)?.[1];
+  if (name === undefined || ELSEWHERE.includes(name)) continue;
+  const before = await databases();
+  await t.spawn(process.execPath, [...process.execArgv, join(import.meta.dirname, file)], { env }, name);
+  t.ok((await databases()) > before, `${name} was there`);
+}
+
+async function databases(): Promise<number> {
+  const [row] = await ask<{ count: string }>(DATABASE, 'select count(*) from pg_database');
+  return Number(row?.count);
+}

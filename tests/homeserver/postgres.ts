@@ -1,4 +1,4 @@
-// Databases on a real PostgreSQL server, which runs as long as the test process.
+// Databases on a real PostgreSQL server: one that runs as long as the test process, or the one that DATABASE leads to.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -7,8 +7,10 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 
-/** Whether the servers of the tests are to use it. */
-export const onPostgres = (): boolean => process.env.DATABASE === 'postgres';
+/** `postgres`, or the address of a server: the homeservers of the tests are to use it. Else they are embedded. */
+const { DATABASE = '' } = process.env;
+
+export const onPostgres = DATABASE.startsWith('postgres');
 
 /** A new database. @returns its address */
 export async function createDatabase(options = ''): Promise<string> {
@@ -32,8 +34,9 @@ export async function ask<Row extends object = Record<string, unknown>>(url: str
 
 let server: Promise<string> | undefined;
 
-function serverUrl(): Promise<string> {
-  server ??= startServer();
+/** Where databases are made. */
+export function serverUrl(): Promise<string> {
+  server ??= DATABASE.includes('://') ? Promise.resolve(DATABASE) : startServer();
   return server;
 }
 

@@ -12,7 +12,7 @@ import { events } from '../../packages/examples/homeserver/db/schema.ts';
 import { contentHash, type Pdu, referenceHash } from '../../packages/examples/homeserver/rooms/pdu.ts';
 import { redactedPdu } from '../../packages/examples/homeserver/rooms/redaction.ts';
 import { allowed } from './fake-modules.ts';
-import { quiet, SERVER_NAME, startServer } from './harness.ts';
+import { placeOf, quiet, SERVER_NAME, startServer } from './harness.ts';
 
 const SEED = 'YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1';
 const signer = { serverName: 'domain', key: new SigningKey('1', Buffer.from(SEED, 'base64')) };
@@ -127,7 +127,7 @@ t.test('what the homeserver stores', async (t) => {
   await server.close();
 
   const key = await openSigningKey(join(dataDir, 'signing.key'));
-  const pdus = await storedPdus(join(dataDir, 'db'));
+  const pdus = await storedPdus(dataDir);
   const known = new Map<string, Pdu>();
   let extremities: string[] = [];
   let widest = 0;
@@ -206,8 +206,8 @@ function waitForEachOther(count: number) {
 }
 
 /** In the order in which they were stored. */
-async function storedPdus(folder: string) {
-  const { db, close } = await openDatabase({ folder }, quiet);
+async function storedPdus(dataDir: string) {
+  const { db, close } = await openDatabase(placeOf(dataDir), quiet);
   const rows = await db.select().from(events).orderBy(events.position);
   await close();
   return rows.map((row) => {

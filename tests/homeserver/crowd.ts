@@ -43,7 +43,7 @@ export class Crowd {
     const answered = () => {
       if (++this.#answers === answers) enough();
     };
-    while (this.people.length < PEOPLE) await this.#register(url);
+    await Promise.all(Array.from({ length: PEOPLE - this.people.length }, () => this.#register(url)));
     if (this.rooms.size === 0) await this.#createRoom(this.people[0] as Person);
     const busy = this.people.slice(-PEOPLE).map(async (person) => {
       for (;;) {
@@ -60,23 +60,59 @@ export class Crowd {
 
   /** After a restart: everybody comes back with what he had, and asks again for what he got no answer to. */
   async comeBack(url: string): Promise<void> {
-    for (const person of this.people) {
-      const { since } = person.client;
-      person.client = Object.assign(new Client(url, person.client as never), { since });
-      await person.client.whoami();
-      await this.#sync(person, 0);
+    await Promise.all(
+      this.people.map(async (person) => {
+        const { since } = person.client;
+        person.client = Object.assign(new Client(url, person.client as never), { since });
+        await person.client.whoami();
+        await this.#sync(person, 0);
+      }),
+    );
+    await Promise.all(this.#unanswered.splice(0).map((request) => this.#say(request)));
+  }
+
+  /** What anybody was told, and the server knows no longer or otherwise. */
+  async forgotten(): Promise<readonly string[]> {
+    const kept = new Set<string>();
+    // A room of which a sync told may be one whose making was not answered.
+    const rooms = new Set([...this.rooms.keys(), ...this.people.flatMap(({ seen }) => [...seen.keys()])]);
+    const ofRooms = await Promise.all([...rooms].map((room) => this.#forgottenIn(room, kept)));
+    const lost = [...this.events.keys()].filter((id) => !kept.has(id)).map((id) => `the event ${id}`);
+    const files = await Promise.all([...this.files].map((file) => this.#forgottenFile(file)));
+    return [...ofRooms, lost, ...files].flat();
+  }
+
+  async #forgottenIn(room: string, kept: Set<string>): Promise<string[]> {
+    const history = await this.#history(room);
+    const ids = history.map(({ event_id }) => event_id);
+    for (const id of ids) kept.add(id);
+    const faults: string[] = [];
+    const { alias } = this.rooms.get(room) ?? {};
+    if (alias !== undefined && (await this.people[0]?.client.resolve(alias))?.room_id !== room) faults.push(alias);
+    for (const { client, seen } of this.people) {
+      const told = seen.get(room) ?? [];
+      const begin = Math.max(0, ids.indexOf(told[0] ?? ''));
+      const inOrder = ids.slice(begin, begin + told.length);
+      if (told.join() !== inOrder.join())
+        faults.push(`${client.userId} was told ${told} of ${room}, which has ${inOrder}`);
     }
-    for (const request of this.#unanswered.splice(0)) await this.#say(request);
+    const messages = history.map(({ content }) => content.body).filter((body) => body !== undefined);
+    if (new Set(messages).size !== messages.length) faults.push(`${room} has a message twice: ${messages}`);
+    return faults;
+  }
+
+  async #forgottenFile([file, text]: [string, string]): Promise<string[]> {
+    const answer = await this.people[0]?.client.download(file);
+    return (await answer?.text()) === text ? [] : [file];
   }
 
   /** Everything that is in a room, oldest first. */
-  async history(room: string): Promise<readonly ClientEvent[]> {
-    const reader = this.people.find(({ seen }) => seen.has(room)) ?? this.people[0];
-    const client = (reader as Person).client;
-    await client.join(room);
+  async #history(room: string): Promise<readonly ClientEvent[]> {
+    const reader = (this.people.find(({ joined, seen }) => joined.has(room) || seen.has(room)) ?? this.people[0]) as Person;
+    await this.#join(reader, room);
     const chunk: ClientEvent[] = [];
     for (let from: string | undefined; ; ) {
-      const page = await client.messages(room, { dir: 'f', limit: 1000, from });
+      const page = await reader.client.messages(room, { dir: 'f', limit: 1000, from });
       chunk.push(...page.chunk);
       if (page.end === undefined) return chunk;
       from = page.end;

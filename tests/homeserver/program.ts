@@ -19,6 +19,8 @@ export class Program {
 
   constructor(folder: string, databaseUrl: string | undefined) {
     this.#args = [
+      // PGlite lives for seconds: to make its code fast takes longer than to run it as it is.
+      '--liftoff-only',
       ENDS_WITH_US,
       main,
       '--no-tour',

@@ -108,7 +108,8 @@ export class Crowd {
 
   /** Everything that is in a room, oldest first. */
   async #history(room: string): Promise<readonly ClientEvent[]> {
-    const reader = (this.people.find(({ joined, seen }) => joined.has(room) || seen.has(room)) ?? this.people[0]) as Person;
+    const reader = (this.people.find(({ joined, seen }) => joined.has(room) || seen.has(room)) ??
+      this.people[0]) as Person;
     await this.#join(reader, room);
     const chunk: ClientEvent[] = [];
     for (let from: string | undefined; ; ) {

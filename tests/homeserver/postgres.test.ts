@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ask, serverUrl } from './postgres.ts';
 
-/** These have both databases in them, or none; what a page asks for is what the others ask for, and browsers take long. */
-const ELSEWHERE = ['authorisation', 'crash', 'database', 'federation-keys', 'migrations', 'page', 'postgres'];
+/** These have both databases in them, or none, or look into the embedded one; what a page asks for the others ask for, too. */
+const ELSEWHERE = [
+  ...['authorisation', 'crash', 'database', 'federation-keys', 'large-room', 'migrations'],
+  ...['page', 'postgres', 'readme', 'state-resolution'],
+];
 /** Between them they ask the database for nearly everything that there is to ask. */
 const USUAL = ['accounts', 'directory', 'history', 'keys', 'odd-input', 'restart', 'shadow-ban', 'sync'];
 const TIMEOUT_MS = 900_000;

@@ -89,6 +89,29 @@ t.test('history', async (t) => {
     t.equal(room.getMember('@erin:example.com')?.membership, 'join');
   });
 
+  await t.test('a search, and more of its results', async (t) => {
+    const roomId = await roomWith(alice, bob);
+    for (let number = 1; number <= 12; number++) await alice.sendTextMessage(roomId, `Marmalade ${number}`);
+    await bob.sendTextMessage(roomId, 'I would rather have honey');
+    const { search_categories } = await bob.searchMessageText({ query: 'marmalade 7' });
+    t.match(search_categories.room_events, { count: 1, results: [{ result: { content: { body: 'Marmalade 7' } } }] });
+
+    const found = await bob.searchRoomEvents({ term: 'marmalade' });
+    t.equal(found.count, 12);
+    t.same(found.highlights, ['marmalade']);
+    const [latest] = found.results;
+    t.same(
+      latest?.context.getTimeline().map((event) => event.getContent().body),
+      ['Marmalade 11', 'Marmalade 12', 'I would rather have honey'],
+    );
+    await bob.backPaginateRoomEventsSearch(found);
+    t.same(
+      found.results.map(({ context }) => context.getEvent().getContent().body),
+      Array.from({ length: 12 }, (_, index) => `Marmalade ${12 - index}`),
+    );
+    t.notOk(found.next_batch, 'that is all');
+  });
+
   await t.test('a filter', async (t) => {
     const roomId = await roomWith(alice);
     await alice.sendTextMessage(roomId, 'said');

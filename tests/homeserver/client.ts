@@ -95,6 +95,25 @@ export interface RelationsBody {
   readonly recursion_depth?: number;
 }
 
+export interface SearchBody {
+  readonly count: number;
+  readonly highlights: readonly string[];
+  readonly results: readonly {
+    readonly rank: number;
+    readonly result: ClientEvent;
+    readonly context?: {
+      readonly start: string;
+      readonly end: string;
+      readonly events_before: readonly ClientEvent[];
+      readonly events_after: readonly ClientEvent[];
+      readonly profile_info?: Json;
+    };
+  }[];
+  readonly groups?: Readonly<Record<string, Readonly<Record<string, Json>>>>;
+  readonly state?: Readonly<Record<string, readonly ClientEvent[]>>;
+  readonly next_batch?: string;
+}
+
 type Body = NonNullable<RequestInit['body']>;
 
 export interface Options {
@@ -231,6 +250,12 @@ export class Client {
   async redact(roomId: string, eventId: string, reason?: string): Promise<string> {
     const path = `${CLIENT}/rooms/${e(roomId)}/redact/${e(eventId)}/${this.transactionId()}`;
     return (await this.put<Sent>(path, { reason })).event_id;
+  }
+  /** @param category `room_events` of the request @returns that of the answer */
+  async search(category: Json, next_batch?: string): Promise<SearchBody> {
+    const body = { search_categories: { room_events: category } };
+    const answer = await this.request<Json>('POST', `${CLIENT}/search`, body, { query: { next_batch } });
+    return (answer.search_categories as { room_events: SearchBody }).room_events;
   }
   /** Unique among all clients of a device, as the specification asks. */
   transactionId = () => `${this.#session}.${++this.#transactions}`;

@@ -40,6 +40,8 @@ t.test('a module replaces what is made here, and only judges what comes from els
   await waitFor(alice, room, is(bob.userId, 'join'));
   for (const body of ['refuse', 'replace', 'spam', 'end']) await bob.say(room, body);
   t.same(bodies(await waitFor(alice, room, says('end'))), ['replace', 'end']);
+  t.equal((await alice.search({ search_term: 'spam' })).count, 0, 'nor is it found');
+  t.equal((await alice.search({ search_term: 'end' })).count, 1);
   t.ok(
     a.warnings.some((warning) => /replacement of an event from another server was dropped/.test(warning)),
     'the admin is told',

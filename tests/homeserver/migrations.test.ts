@@ -55,6 +55,13 @@ for (const kind of ['PGlite', 'PostgreSQL'] as const) {
         [undefined, "one\0and 'two'", 'before the token'],
         'history, without what was redacted and what a shadow-banned user wrote',
       );
+      for (const [search_term, count] of [
+        ['before token', 1],
+        ['second', 1],
+        ['unheard', 0],
+      ] as const) {
+        t.equal((await alice.search({ search_term })).count, count, `search for ${search_term}`);
+      }
       await alice.say(WAS.room, 'life goes on');
       t.same(bodies((await bob.sync({ since: next_batch })).rooms.join[WAS.room]?.timeline.events), ['life goes on']);
       await server.close();

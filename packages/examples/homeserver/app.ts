@@ -22,6 +22,7 @@ import { receiptRoutes } from './receipts/routes.js';
 import { directoryRoutes } from './rooms/directory-routes.js';
 import { eventRoutes } from './rooms/event-routes.js';
 import { roomRoutes } from './rooms/routes.js';
+import { searchRoutes } from './search/routes.js';
 import type { Server } from './server.js';
 import { syncRoutes } from './sync/routes.js';
 
@@ -40,6 +41,7 @@ const CLIENT_ROUTES = [
   roomRoutes,
   eventRoutes,
   directoryRoutes,
+  searchRoutes,
   syncRoutes,
   presenceRoutes,
   clientMediaRoutes,

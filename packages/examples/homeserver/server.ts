@@ -35,6 +35,7 @@ import { EventStore } from './rooms/events.js';
 import { Memberships } from './rooms/memberships.js';
 import { Sender } from './rooms/sender.js';
 import { RoomUpgrader } from './rooms/upgrade.js';
+import { Search } from './search/search.js';
 import { Changes } from './sync/changes.js';
 import { Notifier } from './sync/notifier.js';
 import { RoomSync } from './sync/rooms.js';
@@ -96,6 +97,7 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
   const crossSigning = new CrossSigning(db, changes, deviceKeys, deviceLists);
   const keyBackups = new KeyBackups(db, changes);
   const summaries = new Summaries(db, events);
+  const search = new Search(db, events, memberships);
   const sync = new Sync({
     events,
     memberships,
@@ -142,6 +144,7 @@ export function buildServer(foundation: Foundation, runtime: Modules) {
     deviceKeys,
     crossSigning,
     keyBackups,
+    search,
     sync,
     media,
     federation,

@@ -244,6 +244,24 @@ export const migrations: readonly Migration[] = [
     `create index settings_by_room on events (room_id, position)
        where state_key is not null and type <> 'm.room.member'`,
   ],
+  // Search. PostgreSQL takes no text out of JSON in which there is a NUL, or half of a character, anywhere.
+  [
+    `create table searchable (position bigint primary key, key text not null, words tsvector not null)`,
+    `insert into searchable (position, key, words)
+       select position, 'content.' || field, to_tsvector('simple', left(found, 65536)) || array_to_tsvector(array[room_id])
+       from (
+         select position, room_id, field, case
+           when content::text ~ '\\\\u(0000|d[89a-f])' then null
+           when json_typeof(content -> field) = 'string' then content ->> field
+         end as found
+         from events
+         join (values ('m.room.message', 'body'), ('m.room.name', 'name'), ('m.room.topic', 'topic')) as searched (type, field)
+           using (type)
+       ) as texts
+       where found is not null`,
+    // A list of what is still to be put into the index would have to be read by every search.
+    `create index searchable_words on searchable using gin (words) with (fastupdate = off)`,
+  ],
 ];
 
 /**

@@ -1,7 +1,18 @@
 // The tables as queries name them; `migrations.ts` makes them.
 
 import { sql } from 'drizzle-orm';
-import { bigint, bigserial, boolean, index, integer, json, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  bigserial,
+  boolean,
+  customType,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+} from 'drizzle-orm/pg-core';
 import type { StrippedEvent } from '../rooms/client-event.js';
 import type { Envelope } from '../rooms/pdu.js';
 import type { Before } from '../rooms/resolution.js';
@@ -106,6 +117,22 @@ export const events = pgTable(
     index('relations').on(table.relatesTo, table.position).where(sql`relates_to is not null`),
     index('transactions').on(table.sender, table.deviceId, table.transactionId).where(sql`transaction_id is not null`),
   ],
+);
+
+const tsvector = customType<{ data: string }>({ dataType: () => 'tsvector' });
+
+/** The texts that can be searched for; beside the events, so that nothing else reads them. */
+export const searchable = pgTable(
+  'searchable',
+  {
+    /** Of the event. */
+    position: bigint('position', { mode: 'number' }).primaryKey(),
+    /** Where in the content the text stands. */
+    key: text('key').notNull(),
+    /** The text's words, and the id of the room among them: of a word in many rooms the index finds those in some. */
+    words: tsvector('words').notNull(),
+  },
+  (table) => [index('searchable_words').using('gin', table.words)],
 );
 
 /** The events of a room that no other comes after yet. */

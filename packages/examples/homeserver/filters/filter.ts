@@ -1,6 +1,6 @@
 // What a client wants to see (client-server API, "Filtering"): a filter as clients write it, and as the server asks it.
 
-import { and, not, type SQL, sql } from 'drizzle-orm';
+import { and, not, type SQL } from 'drizzle-orm';
 import * as v from 'valibot';
 import { objectOf } from '../http/body.js';
 import type { Columns } from '../rooms/events.js';
@@ -68,10 +68,13 @@ export class EventFilter {
     return [types, not_types, senders, not_senders, rooms, not_rooms, contains_url].some((key) => key !== undefined);
   }
 
-  /** What can be said of an event before it is read: nothing passes that does not meet it. */
-  condition({ type, sender }: Columns, roomId: string): SQL | undefined {
+  includesRoom(roomId: string): boolean {
+    return listed(this.#body, roomId);
+  }
+
+  /** What can be said of an event of such a room before it is read: nothing passes that does not meet it. */
+  condition({ type, sender }: Columns): SQL | undefined {
     const { types, not_types, senders, not_senders } = this.#body;
-    if (!listed(this.#body, roomId)) return sql`false`;
     return and(
       types && matchesAny(type, types),
       not_types && not(matchesAny(type, not_types)),
@@ -93,7 +96,7 @@ export class EventFilter {
       if (senders && !senders.includes(event.sender)) return false;
       if (not_senders?.includes(event.sender)) return false;
     }
-    if (roomId !== undefined && !listed(this.#body, roomId)) return false;
+    if (roomId !== undefined && !this.includesRoom(roomId)) return false;
     if (contains_url === undefined) return true;
     const { content } = event;
     return (typeof content === 'object' && content !== null && 'url' in content) === contains_url;

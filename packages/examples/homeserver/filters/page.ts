@@ -24,8 +24,9 @@ interface Wanted {
 
 export async function filteredPage(store: EventStore, wanted: Wanted): Promise<FilteredPage> {
   const { roomId, viewer, ranges, direction, limit, filter } = wanted;
+  if (!filter.includesRoom(roomId)) return { events: [], more: undefined };
   if (!filter.restricts) return cut(wanted, await store.page(roomId, viewer, ranges, direction, limit + 1));
-  const condition = (columns: Columns) => filter.condition(columns, roomId);
+  const condition = (columns: Columns) => filter.condition(columns);
   const { fitting, last } = await store.survey(
     roomId,
     viewer,

@@ -3,11 +3,10 @@
 import { type Context, Hono } from 'hono';
 import { notFound } from '../errors.js';
 import { eventFilter } from '../filters/filters.js';
-import { filteredPage } from '../filters/page.js';
 import { type Env, numberFrom } from '../http/context.js';
 import { isEventId } from '../ids.js';
 import type { Server } from '../server.js';
-import { formatHistoryToken } from '../sync/token.js';
+import { around } from './around.js';
 import { clientEvent } from './client-event.js';
 import { visibleRanges, within } from './history.js';
 import { cutPage, readPage } from './paging.js';
@@ -44,37 +43,26 @@ export function eventRoutes({ authenticator, events, memberships }: Server): Hon
     const limit = numberFrom(c.req.query('limit'), { max: MAX_CONTEXT, fallback: DEFAULT_CONTEXT });
     const filter = eventFilter(c.req.query('filter'));
     const { stored, ranges } = await visibleEvent(c);
-    const { position } = stored;
     const half = Math.floor(limit / 2);
-    const before = await filteredPage(events, {
-      roomId,
+    const limits = { before: half, after: limit - half };
+    const { before, after, start, end, last } = await around(events, {
+      stored,
+      ranges,
       viewer: userId,
-      ranges: within(ranges, 1, position - 1),
-      direction: 'backwards',
-      limit: half,
+      limits,
       filter,
     });
-    const after = await filteredPage(events, {
-      roomId,
-      viewer: userId,
-      ranges: within(ranges, position + 1, events.head),
-      direction: 'forwards',
-      limit: limit - half,
-      filter,
-    });
-    const first = before.events.at(-1)?.position ?? position;
-    const last = after.events.at(-1)?.position ?? position;
-    const senders = [stored, ...before.events, ...after.events].map(({ event }) => event.sender);
+    const senders = [stored, ...before, ...after].map(({ event }) => event.sender);
     const lazy = filter.lazyLoadMembers;
     const members = lazy ? await events.membersAt(roomId, userId, [...new Set(senders)], last) : [];
     const state = [...(await events.stateSince(roomId, userId, 0, last, !lazy)), ...members];
     const shown = (each: typeof stored) => clientEvent(each, userId, deviceId);
     return c.json({
-      start: formatHistoryToken((before.more ?? first) - 1),
-      end: formatHistoryToken(after.more ?? last),
+      start,
+      end,
       event: shown(stored),
-      events_before: before.events.map(shown),
-      events_after: after.events.map(shown),
+      events_before: before.map(shown),
+      events_after: after.map(shown),
       state: state.filter(({ event }) => filter.passes(event, roomId)).map(shown),
     });
   });

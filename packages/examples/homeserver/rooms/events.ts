@@ -20,8 +20,10 @@ import {
   type SQLWrapper,
   sql,
 } from 'drizzle-orm';
+import { anyOf } from '../db/any-of.js';
 import type { Database } from '../db/database.js';
 import { events } from '../db/schema.js';
+import { groupBy } from '../group.js';
 import type { StrippedEvent } from './client-event.js';
 import type { Content, EventDraft, RoomEvent } from './event.js';
 import { Extremities } from './extremities.js';
@@ -346,9 +348,16 @@ export class EventStore {
 
   /** Each membership that a user had in a room, and each history visibility that it had, oldest first. */
   async historyOf(roomId: string, userId: string): Promise<readonly StoredEvent[]> {
+    return (await this.historiesOf([roomId], userId)).get(roomId) ?? [];
+  }
+
+  /** The same of several rooms. */
+  async historiesOf(roomIds: readonly string[], userId: string): Promise<ReadonlyMap<string, readonly StoredEvent[]>> {
+    if (roomIds.length === 0) return new Map();
     const ofUser = and(eq(events.type, 'm.room.member'), eq(events.stateKey, userId));
     const ofRoom = and(eq(events.type, 'm.room.history_visibility'), eq(events.stateKey, ''));
-    return select(this.#db, and(eq(events.roomId, roomId), or(ofUser, ofRoom), visibleTo(userId)), 'forwards');
+    const where = and(anyOf(events.roomId, roomIds), or(ofUser, ofRoom), visibleTo(userId));
+    return groupBy(await select(this.#db, where, 'forwards'), ({ event }) => event.room_id);
   }
 
   /** Those of the candidates who are in a room with `userId`, himself included, as `viewer` sees it. */

@@ -3,6 +3,7 @@
 import { and, desc, eq, isNull, sql } from 'drizzle-orm';
 import type { Database } from '../db/database.js';
 import { events, forgotten, rooms } from '../db/schema.js';
+import { makeSearchable, makeUnsearchable } from '../search/searchable.js';
 import { membershipOf, type RoomEvent } from './event.js';
 import type { SignedEvent } from './pdu.js';
 import { redactedContent } from './redaction.js';
@@ -45,6 +46,7 @@ export async function insert(tx: Database, fresh: NewEvent): Promise<number> {
   const [inserted] = await tx.insert(events).values(row).returning({ position: events.position });
   if (!inserted) throw new Error('The database did not say where it put the event');
   const { position } = inserted;
+  await makeSearchable(tx, position, event);
 
   if (branch?.resolved) {
     await applyResolution(tx, fresh, branch.resolved, position);
@@ -109,4 +111,5 @@ async function redact(tx: Database, redaction: RoomEvent, eventId: string, onlyF
       relType: null,
     })
     .where(eq(events.position, target.position));
+  await makeUnsearchable(tx, target.position);
 }

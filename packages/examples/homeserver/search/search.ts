@@ -120,8 +120,7 @@ export class Search {
       const byPosition = new Map(read.map((stored) => [stored.position, stored]));
       for (const match of batch) {
         const stored = byPosition.get(match.position);
-        // It may have been redacted meanwhile.
-        if (stored && !stored.redactedBecause && filter.passes(stored.event)) results.push({ ...match, stored });
+        if (stored && filter.passes(stored.event)) results.push({ ...match, stored });
       }
     }
     return { results, end };

@@ -15,15 +15,12 @@ const FIELDS: Readonly<Record<string, 'body' | 'name' | 'topic'>> = {
   'm.room.topic': 'topic',
 };
 
-/** No event that is made now has more. */
-const MAX_LENGTH = 65_536;
-
 export async function makeSearchable(tx: Database, position: number, event: RoomEvent): Promise<void> {
   const field = Object.hasOwn(FIELDS, event.type) ? FIELDS[event.type] : undefined;
   const found = field && event.content[field];
   if (typeof found !== 'string') return;
   // PostgreSQL's text has no NUL. Between words it is as good as a space.
-  const text = found.slice(0, MAX_LENGTH).replaceAll('\0', ' ').toWellFormed();
+  const text = found.replaceAll('\0', ' ');
   await tx.insert(searchable).values({
     position,
     key: `content.${field}`,

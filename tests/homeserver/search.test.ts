@@ -51,10 +51,13 @@ t.test('names and topics, by key', async (t) => {
   t.equal((await find(alice, 'walrus')).length, 3, 'texts of messages alone');
 });
 
-t.test('NUL in a text hinders nothing', async (t) => {
+t.test('neither NUL nor a long word hinders anything', async (t) => {
   const room = await alice.createRoom({});
   await alice.say(room, 'zero\0nought');
   t.same(await find(alice, 'nought'), ['zero\0nought']);
+  const long = `${'x'.repeat(5000)} naught`;
+  await alice.say(room, long);
+  t.same(await find(alice, 'naught'), [long], 'a word that is too long for the index');
 });
 
 t.test('the latest first, or the best', async (t) => {

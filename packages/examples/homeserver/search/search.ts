@@ -17,7 +17,7 @@ export interface SearchRequest {
   readonly keys: readonly SearchKey[];
   readonly filter: EventFilter;
   readonly order: 'rank' | 'recent';
-  /** As far as it goes into a page. */
+  /** Results on a page. */
   readonly limit: number;
   readonly context: ContextRequest | undefined;
   readonly groupBy: readonly GroupKey[];

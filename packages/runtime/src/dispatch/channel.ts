@@ -108,7 +108,11 @@ export class Channel {
   constructor(carrier: Carrier, commonBudget: Bucket) {
     this.#carrier = carrier;
     this.#commonBudget = commonBudget;
-    this.#writer = new FrameWriter((frame) => carrier.write(frame), leaveSoon);
+    this.#writer = new FrameWriter(
+      (frame) => carrier.write(frame),
+      // A lone call need not know where a turn ends.
+      (flush) => (this.#calls.size + this.#asked.size > 1 ? leaveSoon(flush) : process.nextTick(flush)),
+    );
     this.streams = new Streams((type, flags, id, aux, body) => this.#send(type, flags, id, aux, body), 0);
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;

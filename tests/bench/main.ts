@@ -1,14 +1,11 @@
 // Compares Bulkhead, with every guard on, with what one would otherwise reach for: `npm run bench -- --help`.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import pc from 'picocolors';
-import { median } from './measure.ts';
-import { reached, spread, textTable } from './render.ts';
+import { goalsText, tablesText, writeResults } from './render.ts';
 import type { Findings, Goal, Plan, Table, Workload } from './workload.ts';
 import { budget } from './workloads/budget.ts';
 import { contest } from './workloads/contest.ts';
@@ -91,20 +88,13 @@ async function main(): Promise<void> {
     };
     const results = await run(plan, only === undefined ? Object.keys(workloads) : [only]);
     const file = values.json ?? (isWhole ? resultsFile : undefined);
-    if (file !== undefined) {
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, `${JSON.stringify(results, rounded)}\n`);
-      process.stderr.write(`written to ${file}\n`);
-    }
+    if (file !== undefined) writeResults(file, results);
   }
   if (values.page || isWhole) {
     const page = fileURLToPath(new URL('./page.ts', import.meta.url));
     execFileSync(process.execPath, ['--import=tsx', page], { stdio: 'inherit' });
   }
 }
-
-const rounded = (_: string, value: unknown): unknown =>
-  typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 
 async function run(plan: Plan, names: readonly string[]): Promise<Results> {
   const { layers } = await import(new URL('./layers.js', import.meta.resolve('@bulkhead/runtime')).href);
@@ -113,12 +103,11 @@ async function run(plan: Plan, names: readonly string[]): Promise<Results> {
   for (const name of names) {
     const findings = await (workloads[name] as Workload)(plan);
     found.push(findings);
-    for (const table of findings.tables) process.stdout.write(`\n${pc.bold(table.title)}\n\n${textTable(table)}\n`);
+    process.stdout.write(tablesText(findings.tables));
   }
   // Of what was left out nothing is known.
   const goals = found.flatMap(({ goals }) => goals).filter(({ ratio }) => ratio.length > 0);
-  process.stdout.write(`\n${pc.bold('Goals')}\n\n`);
-  for (const goal of goals) process.stdout.write(`${line(goal)}\n`);
+  process.stdout.write(goalsText(goals));
   process.stdout.write(`\nGuards that were off: ${off.length === 0 ? 'none' : off.join(', ')}\n`);
   return {
     node: process.version,
@@ -130,12 +119,6 @@ async function run(plan: Plan, names: readonly string[]): Promise<Results> {
     tables: found.flatMap(({ tables }) => tables),
     goals,
   };
-}
-
-function line(goal: Goal): string {
-  const mark = reached(goal) ? pc.green('reached') : pc.yellow('missed ');
-  const limit = goal.atMost === undefined ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`;
-  return `${mark}  ${goal.what}: ${median(goal.ratio).toFixed(2)} ${pc.dim(spread(goal.ratio))}, ${limit}`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

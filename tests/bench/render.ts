@@ -1,5 +1,8 @@
 // Figures as text.
 
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import pc from 'picocolors';
 import { median, type Rounds } from './measure.ts';
 import type { Goal, Table } from './workload.ts';
 
@@ -27,7 +30,7 @@ export function figure(value: number): string {
 export const cellText = (rounds: Rounds | null | undefined): string =>
   rounds == null || rounds.length === 0 ? '' : [figure(median(rounds)), spread(rounds)].filter(Boolean).join(' ');
 
-export function textTable({ columns, rows, unit }: Table): string {
+function textTable({ columns, rows, unit }: Table): string {
   const lines = [[unit, ...columns], ...rows.map(({ name, cells }) => [name, ...cells.map(cellText)])];
   const widths = [unit, ...columns].map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
   return lines
@@ -39,13 +42,37 @@ export function textTable({ columns, rows, unit }: Table): string {
     .join('\n');
 }
 
+/** Tables and goals as a terminal shows them. */
+export const tablesText = (tables: readonly Table[]): string =>
+  tables.map((table) => `\n${pc.bold(table.title)}\n\n${textTable(table)}\n`).join('');
+
+export const goalsText = (goals: readonly Goal[]): string =>
+  `\n${pc.bold('Goals')}\n\n${goals.map((goal) => `${goalText(goal)}\n`).join('')}`;
+
+function goalText(goal: Goal): string {
+  const mark = reached(goal) ? pc.green('reached') : pc.yellow('missed ');
+  return `${mark}  ${goal.what}: ${median(goal.ratio).toFixed(2)} ${pc.dim(spread(goal.ratio))}, ${aim(goal)}`;
+}
+
+const aim = ({ atMost, atLeast }: Goal): string => (atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`);
+
+/** As JSON, with five digits of each figure. */
+export function writeResults(file: string, results: object): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(results, rounded)}\n`);
+  process.stderr.write(`written to ${file}\n`);
+}
+
+const rounded = (_: string, value: unknown): unknown =>
+  typeof value === 'number' ? Number(value.toPrecision(5)) : value;
+
 export const goalsTable = (goals: readonly Goal[]): string =>
   rows(
     ['goal', 'seen', 'aim', ''],
     goals.map((goal) => [
       goal.what,
       `${figure(median(goal.ratio))} ${spread(goal.ratio)}`,
-      goal.atMost === undefined ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`,
+      aim(goal),
       reached(goal) ? 'reached' : '**missed**',
     ]),
   );

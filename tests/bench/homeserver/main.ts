@@ -2,13 +2,11 @@
 // one. `npm run bench:homeserver -- --help`.
 
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import pc from 'picocolors';
-import { median } from '../measure.ts';
-import { reached, spread, textTable } from '../render.ts';
+import { goalsText, tablesText, writeResults } from '../render.ts';
 import type { Goal, Plan, Table } from '../workload.ts';
 import { size } from './size.ts';
 import { throughput } from './throughput.ts';
@@ -72,16 +70,13 @@ async function main(): Promise<void> {
     };
     const results = await run(plan, only, profile);
     const file = json ?? (isWhole ? resultsFile : undefined);
-    if (file !== undefined) writeFileSync(file, `${JSON.stringify(results, rounded)}\n`);
+    if (file !== undefined) writeResults(file, results);
   }
   if (values.page || isWhole) {
     const page = fileURLToPath(new URL('./page.ts', import.meta.url));
     execFileSync(process.execPath, ['--import=tsx', page], { stdio: 'inherit' });
   }
 }
-
-const rounded = (_: string, value: unknown): unknown =>
-  typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 
 async function run(plan: Plan, only: string | undefined, profile: string | undefined): Promise<Results> {
   const nodeArgs = (name: string) =>
@@ -92,8 +87,7 @@ async function run(plan: Plan, only: string | undefined, profile: string | undef
   ];
   const tables = found.flatMap((each) => each.tables);
   const goals = found.flatMap((each) => each.goals);
-  for (const table of tables) process.stdout.write(`\n${pc.bold(table.title)}\n\n${textTable(table)}\n`);
-  process.stdout.write(`\n${pc.bold('Goals')}\n\n${goals.map(line).join('\n')}\n`);
+  process.stdout.write(`${tablesText(tables)}${goalsText(goals)}`);
   return {
     node: process.version,
     cpu: cpus()[0]?.model ?? '',
@@ -104,12 +98,6 @@ async function run(plan: Plan, only: string | undefined, profile: string | undef
     tables,
     goals,
   };
-}
-
-function line(goal: Goal): string {
-  const mark = reached(goal) ? pc.green('reached') : pc.yellow('missed ');
-  const limit = goal.atMost === undefined ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`;
-  return `${mark}  ${goal.what}: ${median(goal.ratio).toFixed(2)} ${pc.dim(spread(goal.ratio))}, ${limit}`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

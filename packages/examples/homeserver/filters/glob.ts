@@ -1,6 +1,7 @@
 // Patterns with `*` for any sequence of characters.
 
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm';
+import { anyOf } from '../db/any-of.js';
 
 /** In time proportional to the product of the lengths: a regular expression of many stars could take for ever. */
 export function matchesGlob(pattern: string, text: string): boolean {
@@ -31,8 +32,7 @@ export function matchesAny(column: SQLWrapper, patterns: readonly string[]): SQL
   return sql`(${sql.join([isAny(column, exact), ...globs.map((glob) => sql`${column} like ${likeOf(glob)}`)], sql` or `)})`;
 }
 
-export const isAny = (column: SQLWrapper, texts: readonly string[]): SQL =>
-  sql`${column} = any(${sql.param(texts.filter(canBeStored))})`;
+export const isAny = (column: SQLWrapper, texts: readonly string[]): SQL => anyOf(column, texts.filter(canBeStored));
 
 const likeOf = (glob: string) => glob.replace(/[\\%_]/g, '\\$&').replaceAll('*', '%');
 

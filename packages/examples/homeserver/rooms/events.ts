@@ -466,13 +466,7 @@ async function select(
 
 /** A query of its own: with a join, PostgreSQL may read the whole table to find a few events. */
 async function byId(db: Database, ids: readonly string[]) {
-  const found =
-    ids.length === 0
-      ? []
-      : await db
-          .select()
-          .from(events)
-          .where(sql`${events.eventId} = any(${sql.param(ids)})`);
+  const found = ids.length === 0 ? [] : await db.select().from(events).where(anyOf(events.eventId, ids));
   return new Map<string | null, (typeof found)[number]>(found.map((row) => [row.eventId, row]));
 }
 
